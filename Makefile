@@ -1,0 +1,42 @@
+# make demo | serve | test | lint; each first makes .venv when it is missing or older than the requirements.
+# PYTHON=python3.12 picks the interpreter, TORCH_INDEX=<URL> another index for torch (a CPU build, another CUDA).
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+STUDIES ?= demo/studies
+STUDY ?=
+PORT ?= 8000
+HOST ?= 127.0.0.1
+
+.PHONY: demo serve test lint clean
+
+demo: $(VENV)/installed
+	python scripts/demo.py $(if $(STUDY),--study "$(STUDY)")
+
+serve: $(VENV)/installed
+	monailabel start_server --app apps/seganypet_label --studies "$(STUDIES)" --host $(HOST) --port $(PORT)
+
+test: $(VENV)/installed-dev
+	ruff check . && ruff format --check . && mypy
+	pytest
+
+lint: $(VENV)/installed-dev
+	ruff check --fix . && ruff format . && mypy
+
+$(VENV)/installed: requirements.txt requirements-nodeps.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v in ((3, 11), (3, 12)) or sys.exit(f"Python 3.11 or 3.12 is needed, {sys.executable} is {v}; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	python -m pip install --quiet $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") $$(grep -m1 '^torch==' requirements.txt)
+	python -m pip install --quiet -r requirements.txt
+	python -m pip install --quiet --no-deps -r requirements-nodeps.txt
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+	python -m pip install --quiet -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs demo

@@ -1,0 +1,1 @@
+"""SegAnyPET for MONAI: 3D click segmentation of PET, and its training."""

@@ -1,0 +1,69 @@
+"""What a set of weights was trained with. It travels with the weights; nobody passes spacing by hand."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+ARCHITECTURES = ("vit_b", "compact")
+NORMALISATIONS = ("zscore", "asinh_suv")
+PLACEMENTS = ("click", "grid")
+POINTS = ("accumulated", "newest")
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Architecture and preprocessing that a state dict belongs to.
+
+    Args:
+        architecture: "vit_b", the released checkpoints' network, or "compact", the embedded one.
+        spacing_mm: isotropic spacing of the working grid that windows are cut from.
+        normalisation: "zscore", each window by mean and standard deviation over its voxels > 0 (released weights), or
+            "asinh_suv", one fixed transform of SUV for all windows.
+        placement: "click", one window centred on the first click (released weights, trained on target-centred crops),
+            or "grid", windows at 50 % overlap that can be encoded before any click.
+        points: "accumulated", the decoder sees all clicks so far, or "newest", only the last one.
+
+    Raises:
+        ValueError: a value that is none of the above.
+    """
+
+    architecture: str
+    spacing_mm: float = 1.5
+    normalisation: str = "zscore"
+    placement: str = "click"
+    points: str = "accumulated"
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("architecture", ARCHITECTURES),
+            ("normalisation", NORMALISATIONS),
+            ("placement", PLACEMENTS),
+            ("points", POINTS),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        if not 0 < float(self.spacing_mm) < 100:
+            raise ValueError(f"spacing_mm must lie between 0 and 100, got {self.spacing_mm!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NetworkSettings:
+        """Settings read from a file.
+
+        Raises:
+            ValueError: unknown or missing keys, which are named.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown or "architecture" not in values:
+            raise ValueError(f"network settings need 'architecture' and know {sorted(known)}; got {sorted(values)}")
+        return cls(**values)
+
+
+DEFAULT_SETTINGS = {
+    "vit_b": NetworkSettings("vit_b", spacing_mm=1.5, normalisation="zscore", placement="click"),
+    "compact": NetworkSettings("compact", spacing_mm=3.0, normalisation="asinh_suv", placement="grid"),
+}
