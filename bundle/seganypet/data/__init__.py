@@ -1,0 +1,1 @@
+"""Data lists with annotation quality, phantoms, and the one preprocessing."""

@@ -1,0 +1,230 @@
+"""The one preprocessing of training, validation and inference: a volume on the weights' working grid, and back.
+
+The working grid has the weights' isotropic spacing, its axes are the volume's own axes reordered and flipped to the
+closest right-anterior-superior order (an oblique volume is not rotated), and it is centred on the volume's extent, so
+that a volume stored flipped gives the same working image to the last bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import nibabel as nib
+import numpy as np
+import torch
+from torch import Tensor
+
+from seganypet.networks.settings import NetworkSettings
+
+BODY_SHARE_OF_BRIGHT = 0.02  # a voxel counts as body above this share of the volume's 99.5th percentile
+MEAN_BODY_SUV = 0.9  # by definition near 1: the dose is spread over the body; a little leaves with the urine
+
+
+@dataclass(frozen=True)
+class WorkingGrid:
+    """Where working voxels lie in a source volume; pure geometry.
+
+    Args:
+        source_shape: voxels of the source volume, (i, j, k).
+        source_affine: 4×4, source voxel → RAS mm.
+        spacing_mm: isotropic spacing of the working grid.
+    """
+
+    source_shape: tuple[int, int, int]
+    source_affine: np.ndarray
+    spacing_mm: float
+
+    @cached_property
+    def orientation(self) -> np.ndarray:
+        """[3, 2]: for each source axis, its working axis and its sign there."""
+        return nib.orientations.io_orientation(self.source_affine)
+
+    @cached_property
+    def source_axes(self) -> list[int]:
+        """For each working axis, the source axis that runs along it."""
+        return [int(axis) for axis in np.argsort(self.orientation[:, 0])]
+
+    @cached_property
+    def flipped(self) -> list[bool]:
+        """For each working axis, whether its source axis runs against it."""
+        return [bool(self.orientation[axis, 1] < 0) for axis in self.source_axes]
+
+    @cached_property
+    def source_spacing_mm(self) -> list[float]:
+        """For each working axis, the spacing of its source axis."""
+        spacing = np.linalg.norm(self.source_affine[:3, :3], axis=0)
+        return [float(spacing[axis]) for axis in self.source_axes]
+
+    @cached_property
+    def source_length(self) -> list[int]:
+        """For each working axis, the number of source voxels along it."""
+        return [self.source_shape[axis] for axis in self.source_axes]
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        x, y, z = (
+            max(1, int(np.ceil(n * mm / self.spacing_mm - 1e-6)))
+            for n, mm in zip(self.source_length, self.source_spacing_mm, strict=True)
+        )
+        return (x, y, z)
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """4×4, source voxel index → working voxel index."""
+        matrix = np.zeros((4, 4))
+        matrix[3, 3] = 1
+        for axis, (source, flip, n, mm) in enumerate(
+            zip(self.source_axes, self.flipped, self.source_length, self.source_spacing_mm, strict=True)
+        ):
+            scale = mm / self.spacing_mm * (-1 if flip else 1)
+            matrix[axis, source] = scale
+            matrix[axis, 3] = (self.shape[axis] - 1) / 2 - scale * (n - 1) / 2
+        return matrix
+
+    @cached_property
+    def affine(self) -> np.ndarray:
+        """4×4, working voxel → RAS mm."""
+        return self.source_affine @ np.linalg.inv(self.matrix)
+
+    def to_working(self, ijk: tuple[float, float, float]) -> tuple[float, float, float]:
+        """The working voxel index of a source voxel index, both fractional."""
+        x, y, z = (self.matrix @ np.array([*ijk, 1.0]))[:3]
+        return (float(x), float(y), float(z))
+
+    def resample(self, source: np.ndarray | Tensor, *, nearest: bool = False) -> Tensor:
+        """A source array on the working grid.
+
+        Linear; where the working grid is coarser, the kernel is widened to the working spacing so that nothing
+        between two samples is lost. Beyond the outermost voxel centres the edge value holds.
+
+        Args:
+            source: [i, j, k].
+            nearest: nearest neighbour instead, for label maps.
+
+        Returns:
+            [x, y, z], float32, or the source's dtype with `nearest`.
+        """
+        voxels = torch.as_tensor(np.ascontiguousarray(source) if isinstance(source, np.ndarray) else source)
+        voxels = voxels.permute(self.source_axes)
+        if nearest:
+            for axis in range(3):
+                voxels = voxels.index_select(axis, self._source_positions(axis).round().long())
+            return voxels
+        voxels = voxels.float()
+        for axis in sorted(range(3), key=lambda axis: self.shape[axis] / self.source_length[axis]):
+            ratio = self.spacing_mm / self.source_spacing_mm[axis]
+            weights = linear_weights(self._source_positions(axis), self.source_length[axis], width=max(1.0, ratio))
+            voxels = _apply_along(weights, voxels, axis)
+        return voxels.contiguous()
+
+    def logits_to_source(
+        self, logits: Tensor, origin: tuple[int, int, int], stride: float
+    ) -> tuple[tuple[slice, slice, slice], Tensor]:
+        """A window's logits at the source voxels whose centres lie in the window, trilinearly.
+
+        Args:
+            logits: [L, L', L''], cells of `stride` working voxels.
+            origin: working index of the window's first voxel; may be negative.
+            stride: working voxels per cell and axis.
+
+        Returns:
+            The source index box, as slices (i, j, k), and the logits in it, [i, j, k]; an empty box where the window
+            does not meet the volume.
+        """
+        slices: list[slice] = [slice(0, 0)] * 3
+        values = logits.float()
+        for axis in range(3):
+            source, n = self.source_axes[axis], self.source_length[axis]
+            working = self.matrix[axis, source] * np.arange(n) + self.matrix[axis, 3]
+            inside = np.flatnonzero(
+                (working >= origin[axis] - 0.5) & (working < origin[axis] + logits.shape[axis] * stride - 0.5)
+            )
+            if inside.size == 0:
+                return (slice(0, 0), slice(0, 0), slice(0, 0)), logits.new_zeros((0, 0, 0))
+            slices[source] = slice(int(inside[0]), int(inside[-1]) + 1)
+            cells = (working[inside] - origin[axis] + 0.5) / stride - 0.5
+            weights = linear_weights(torch.from_numpy(cells), logits.shape[axis]).to(values.device)
+            values = _apply_along(weights, values, axis)
+        order = [int(axis) for axis in self.orientation[:, 0]]
+        return (slices[0], slices[1], slices[2]), values.permute(order)
+
+    def _source_positions(self, axis: int) -> Tensor:
+        """[n_working] float64 positions on the source axis of the working voxels, inside the outermost centres."""
+        source, n = self.source_axes[axis], self.source_length[axis]
+        positions = (np.arange(self.shape[axis]) - self.matrix[axis, 3]) / self.matrix[axis, source]
+        return torch.from_numpy(positions.clip(0, n - 1))
+
+
+def linear_weights(positions: Tensor, length: int, *, width: float = 1.0) -> Tensor:
+    """[len(positions), length] float32 rows that interpolate linearly at fractional positions and sum to 1.
+
+    Args:
+        positions: fractional indices; clamped to [0, length − 1].
+        width: half-width of the triangle kernel in samples; 1 is plain linear interpolation.
+    """
+    samples = torch.arange(length, dtype=torch.float64)
+    distance = (positions.double().clamp(0, length - 1)[:, None] - samples).abs()
+    weights = (1 - distance / width).clamp_min(0)
+    return (weights / weights.sum(1, keepdim=True)).float()
+
+
+def _apply_along(weights: Tensor, voxels: Tensor, axis: int) -> Tensor:
+    return torch.movedim(torch.tensordot(weights, voxels, dims=([1], [axis])), 0, axis)
+
+
+@dataclass(frozen=True)
+class WorkingImage:
+    """A volume's uptake on the working grid.
+
+    Args:
+        voxels: [x, y, z] float32, SUV; where the SUV is unknown and the weights need it, an estimate good enough to
+            segment on, never to report.
+        grid: where these voxels lie in the source volume.
+    """
+
+    voxels: Tensor
+    grid: WorkingGrid
+
+
+def working_image(volume, settings: NetworkSettings) -> WorkingImage:
+    """A PetVolume on the working grid that these weights were trained on."""
+    grid = WorkingGrid(tuple(volume.voxels.shape), np.asarray(volume.affine, dtype=float), settings.spacing_mm)
+    voxels = grid.resample(volume.voxels)
+    if settings.normalisation == "asinh_suv" and volume.units != "SUVbw":
+        voxels = voxels * estimate_suv_factor(voxels)
+    return WorkingImage(voxels, grid)
+
+
+def estimate_suv_factor(voxels: Tensor) -> float:
+    """A factor that brings voxels of unknown units near SUV: the mean over the body becomes 0.9.
+
+    SUV averages 1 over a whole body by its definition. The estimate lets the network see uptake in its usual range; it
+    is off by up to about two where the scan covers little of the body, so no SUV is ever reported from it.
+    """
+    sample = voxels.flatten()[:: max(1, voxels.numel() // 1_000_000)]
+    bright = torch.quantile(sample, 0.995)
+    body = sample[sample > BODY_SHARE_OF_BRIGHT * bright]
+    mean = float(body.mean()) if body.numel() else 0.0
+    return MEAN_BODY_SUV / mean if mean > 0 else 1.0
+
+
+def normalise_window(window: Tensor, settings: NetworkSettings) -> Tensor:
+    """Windows as the network sees them.
+
+    Args:
+        window: [..., S, S, S] uptake.
+
+    Returns:
+        Same shape. "zscore": mean and standard deviation over each window's voxels > 0, applied to all its voxels
+        (unchanged where there are none or they are all equal). "asinh_suv": asinh of SUV.
+    """
+    if settings.normalisation == "asinh_suv":
+        return torch.asinh(window)
+    flat = window.flatten(-3)
+    positive = (flat > 0).to(flat.dtype)
+    count = positive.sum(-1, keepdim=True).clamp_min(1)
+    mean = (flat * positive).sum(-1, keepdim=True) / count
+    variance = ((flat - mean).square() * positive).sum(-1, keepdim=True) / (count - 1).clamp_min(1)
+    std = torch.where(variance > 0, variance.sqrt(), torch.ones_like(variance))
+    return ((flat - mean) / std).reshape(window.shape)
