@@ -1,0 +1,261 @@
+"""`compact`: the embedded network for laptops and CPU servers, of our own shape behind the same interface.
+
+An image-only U-shaped encoder with a transformer at its coarsest stage runs once per window; a light U-shaped decoder
+runs once per click on its features, the drawn clicks, the uptake relative to theirs and the previous logits. Logits
+leave by a sub-pixel convolution at the working spacing, so that a lesion of a third of a millilitre keeps its shape.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seganypet.networks.dense_prompts import (
+    NARROW_CELLS,
+    NEIGHBOURHOOD_MM,
+    WIDE_CELLS,
+    draw_clicks,
+    sample_at,
+    similarity_maps,
+)
+from seganypet.networks.settings import NetworkSettings
+
+WINDOW = 80
+KEY_CHANNELS = 16
+LOGIT_SCALE = 4.0  # previous logits are read as tanh(logit / 4)
+
+
+def space_to_depth(x: Tensor, factor: int) -> Tensor:
+    """[B, C, D, H, W] → [B, C·factor³, D/factor, H/factor, W/factor]."""
+    batch, channels, *size = x.shape
+    d, h, w = (n // factor for n in size)
+    x = x.reshape(batch, channels, d, factor, h, factor, w, factor)
+    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(batch, channels * factor**3, d, h, w)
+
+
+def depth_to_space(x: Tensor, factor: int) -> Tensor:
+    """The inverse of `space_to_depth`."""
+    batch, channels, d, h, w = x.shape
+    x = x.reshape(batch, channels // factor**3, factor, factor, factor, d, h, w)
+    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(batch, -1, d * factor, h * factor, w * factor)
+
+
+class Conv3d(nn.Conv3d):
+    """nn.Conv3d that uses oneDNN for a single small window too.
+
+    PyTorch sends a batch of one with few voxels to an im2col kernel that is about four times slower on a CPU.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        direct = x.device.type == "cpu" and x.shape[0] == 1 and not torch.is_grad_enabled() and x.dtype == torch.float32
+        if direct and torch.backends.mkldnn.is_available() and not torch.jit.is_tracing():
+            padding, stride, dilation = list(self.padding), list(self.stride), list(self.dilation)
+            return torch.mkldnn_convolution(x, self.weight, self.bias, padding, stride, dilation, self.groups)
+        return super().forward(x)
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of each voxel, so that overlapping windows agree; [B, C, D, H, W]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(gelu(conv(norm(x)))), 3×3×3."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+        self.conv1 = Conv3d(channels, channels, 3, padding=1)
+        self.conv2 = Conv3d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.relu(self.conv1(self.norm(x))))
+
+
+def down(channels_in: int, channels_out: int) -> Conv3d:
+    return Conv3d(channels_in, channels_out, 2, stride=2)
+
+
+def up(channels_in: int, channels_out: int) -> nn.ConvTranspose3d:
+    return nn.ConvTranspose3d(channels_in, channels_out, 2, stride=2)
+
+
+class CompactEncoder(nn.Module):
+    """Image features at strides 2, 4 and 8, none of which depends on a click.
+
+    Args:
+        window: voxels per axis, a multiple of 16.
+    """
+
+    def __init__(self, window: int = WINDOW) -> None:
+        super().__init__()
+        tokens = (window // 16) ** 3
+        self.stem = Conv3d(1, 16, 4, stride=2, padding=1)
+        self.stage2 = ResidualBlock(16)
+        self.down4, self.stage4 = down(16, 32), nn.Sequential(ResidualBlock(32), ResidualBlock(32))
+        self.down8, self.stage8 = down(32, 96), nn.Sequential(ResidualBlock(96), ResidualBlock(96))
+        self.down16 = down(96, 192)
+        self.position = nn.Parameter(torch.zeros(1, tokens, 192))
+        self.stage16 = nn.ModuleList(
+            nn.TransformerEncoderLayer(192, 6, 576, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
+            for _ in range(3)
+        )
+        self.up8, self.merge8 = up(192, 96), ResidualBlock(96)
+        self.up4, self.merge4 = up(96, 32), ResidualBlock(32)
+        self.up2, self.merge2 = up(32, 16), ResidualBlock(16)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, 1, S, S, S] → [B, 16, S/2, …], [B, 32, S/4, …], [B, 96, S/8, …]."""
+        at2 = self.stage2(self.stem(image))
+        at4 = self.stage4(self.down4(at2))
+        at8 = self.stage8(self.down8(at4))
+        at16 = self.down16(at8)
+        tokens = at16.flatten(2).transpose(1, 2) + self.position  # [B, T, 192]
+        for layer in self.stage16:
+            tokens = layer(tokens)
+        at16 = at16 + tokens.transpose(1, 2).reshape(at16.shape)
+        at8 = self.merge8(at8 + self.up8(at16))
+        at4 = self.merge4(at4 + self.up4(at8))
+        at2 = self.merge2(at2 + self.up2(at4))
+        return at2, at4, at8
+
+
+class CompactDecoder(nn.Module):
+    """Features, drawn prompts and previous logits in; logits at the working spacing out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prompt2 = Conv3d(16, 16, 3, padding=1)
+        self.key = Conv3d(32, KEY_CHANNELS, 1)
+        self.down4, self.correlation4 = down(16, 48), Conv3d(2, 48, 1)
+        self.feature4, self.stage4 = Conv3d(32, 48, 1), ResidualBlock(48)
+        self.down8, self.feature8 = down(48, 96), Conv3d(96, 96, 1)
+        self.stage8 = nn.Sequential(ResidualBlock(96), ResidualBlock(96))
+        self.up4, self.merge4 = up(96, 48), ResidualBlock(48)
+        self.up2, self.merge2 = up(48, 16), ResidualBlock(16)
+        self.head_norm = ChannelNorm(16)
+        self.head = Conv3d(16, 8, 1)
+
+    def forward(
+        self, features: tuple[Tensor, Tensor, Tensor], prompts: Tensor, points: Tensor, labels: Tensor
+    ) -> Tensor:
+        """Features as the encoder's, prompts [B, 16, S/2, …], points [B, N, 3], labels [B, N] → [B, 1, S, S, S]."""
+        feature2, feature4, feature8 = features
+        at2 = F.relu(feature2 + self.prompt2(prompts))
+        correlation = self.correlate(self.key(feature4), points, labels)
+        at4 = self.stage4(self.down4(at2) + self.feature4(feature4) + self.correlation4(correlation))
+        at8 = self.stage8(self.down8(at4) + self.feature8(feature8))
+        at4 = self.merge4(at4 + self.up4(at8))
+        at2 = self.merge2(at2 + self.up2(at4))
+        return depth_to_space(self.head(F.relu(self.head_norm(at2))), 2)
+
+    @staticmethod
+    def correlate(key: Tensor, points: Tensor, labels: Tensor) -> Tensor:
+        """[B, 2, G, G, G]: how alike each cell's features are to those under a positive, and a negative, click."""
+        batch, channels, *grid = key.shape
+        if points.shape[1] == 0:
+            return key.new_zeros((batch, 2, *grid))
+        key = F.normalize(key.float(), dim=1)
+        clicked = F.normalize(sample_at(key, points, 4), dim=-1)  # [B, N, C]
+        alike = torch.einsum("bnc,bcv->bnv", clicked, key.flatten(2))  # [B, N, cells]
+        maps = [alike.masked_fill((labels != sign)[..., None], -1.0).amax(1) for sign in (1, 0)]
+        return torch.stack(maps, 1).reshape(batch, 2, *grid)
+
+
+class CompactNetwork(nn.Module):
+    """The embedded click network.
+
+    Points are voxels of the window in tensor order (dim0, dim1, dim2), labels 1 positive, 0 negative, −1 none (a place
+    holder in a batch of different click counts).
+
+    Args:
+        settings: what the weights are trained with; normalisation must be "asinh_suv", since the decoder compares
+            uptake as log ratios.
+
+    Raises:
+        ValueError: another architecture or normalisation.
+    """
+
+    window_size = WINDOW
+    logit_stride = 1
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        if settings.architecture != "compact" or settings.normalisation != "asinh_suv":
+            raise ValueError(f"compact needs architecture 'compact' and normalisation 'asinh_suv', got {settings}")
+        self.settings = settings
+        self.encoder = CompactEncoder(self.window_size)
+        self.decoder = CompactDecoder()
+        self.to(memory_format=torch.channels_last_3d)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Everything of the window that no click changes.
+
+        Args:
+            image: [B, 1, S, S, S] asinh(SUV), S = 80.
+
+        Returns:
+            [B, 236, S/4, S/4, S/4]: features of strides 2, 4 and 8 and the image itself, packed by space-to-depth.
+        """
+        at2, at4, at8 = self.encoder(image.contiguous(memory_format=torch.channels_last_3d))
+        packed = [space_to_depth(at2, 2), at4, depth_to_space(at8, 2), space_to_depth(image, 4).to(at2.dtype)]
+        return torch.cat(packed, 1)
+
+    def decode(
+        self,
+        embedding: Tensor,
+        points: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        mask_logits: Tensor | None = None,
+    ) -> Tensor:
+        """Logits for one target per embedding.
+
+        Args:
+            embedding: as `encode` returns it.
+            points: [B, N, 3] window voxels, or None.
+            point_labels: [B, N], or None.
+            mask_logits: [B, 1, S, S, S] logits of the previous answer, or None for a first click.
+
+        Returns:
+            [B, 1, S, S, S] logits.
+        """
+        batch = embedding.shape[0]
+        at2, at4, at8, image = embedding.split([128, 32, 12, 64], 1)
+        image = depth_to_space(image, 4).float()  # [B, 1, S, S, S]
+        if points is None or point_labels is None:
+            points, point_labels = image.new_zeros((batch, 0, 3)), image.new_zeros((batch, 0))
+        points = points.to(image.dtype)
+        if mask_logits is None:
+            mask_logits = torch.zeros_like(image)
+        prompts = self.draw_prompts(image, points, point_labels, mask_logits)
+        features = (depth_to_space(at2, 2), at4, space_to_depth(at8, 2))
+        channels_last = [x.contiguous(memory_format=torch.channels_last_3d) for x in (*features, prompts)]
+        return self.decoder(tuple(channels_last[:3]), channels_last[3], points, point_labels).float()
+
+    def draw_prompts(self, image: Tensor, points: Tensor, point_labels: Tensor, mask_logits: Tensor) -> Tensor:
+        """[B, 16, S/2, S/2, S/2]: previous logits (8), clicks narrow and wide by sign (4), uptake similarity (4)."""
+        positive, negative = point_labels == 1, point_labels == 0
+        cells = self.window_size // 2
+        drawn = [
+            draw_clicks(points, sign, cells, 2, sigma)
+            for sign in (positive, negative)
+            for sigma in (NARROW_CELLS, WIDE_CELLS)
+        ]
+        radius = NEIGHBOURHOOD_MM / self.settings.spacing_mm
+        similarity = similarity_maps(image, F.avg_pool3d(image, 2), points, positive, negative, radius_voxels=radius)
+        previous = space_to_depth(torch.tanh(mask_logits.float() / LOGIT_SCALE), 2)
+        return torch.cat([previous, *drawn, similarity], 1)
+
+    def forward(
+        self,
+        image: Tensor,
+        points: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """[B, 1, S, S, S] asinh(SUV) and prompts, all optional → [B, 1, S, S, S] logits."""
+        return self.decode(self.encode(image), points, point_labels, mask)
