@@ -1,0 +1,170 @@
+"""NIfTI in and out: units, sidecars, geometry, broken files."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from seganypet.pet import PetReadError, PetVolume, SuvUnavailableError, read_pet, write_mask_nifti
+
+AFFINE = np.array([[-4.0, 0.1, 0, 10], [0.1, -3.0, 0.2, 20], [0, 0.2, 2.0, 30], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def values():
+    return np.random.default_rng(1).random((6, 5, 4)).astype(np.float32) * 12
+
+
+def write(folder, values, name="pet.nii.gz", **sidecar):
+    path = folder / name
+    nib.save(nib.Nifti1Image(values, AFFINE), path)
+    if sidecar:
+        (folder / f"{name.split('.')[0]}.json").write_text(json.dumps(sidecar))
+    return path
+
+
+@pytest.mark.parametrize("name", ["pet.nii", "pet.nii.gz"])
+def test_plain_nifti_is_suv(tmp_path, values, name):
+    volume = read_pet(write(tmp_path, values, name))
+    np.testing.assert_array_equal(volume.suv, values)
+    np.testing.assert_allclose(volume.affine, AFFINE, atol=1e-6)
+    assert volume.units == "SUVbw"
+    assert volume.suv_provenance.rule == "a file without DICOM tags is taken as SUVbw"
+    assert volume.source.files == (tmp_path / name,)
+
+
+def test_becquerels_need_units(tmp_path, values):
+    path = write(tmp_path, values * 5000)
+    volume = read_pet(path)
+    assert volume.units == "unknown"
+    np.testing.assert_array_equal(volume.voxels, values * 5000)
+    with pytest.raises(SuvUnavailableError, match=r"range of Bq/mL.*units="):
+        _ = volume.suv
+    volume = read_pet(path, units="bqml")
+    assert volume.units == "BQML"
+    with pytest.raises(SuvUnavailableError, match=r"BQML.*sidecar"):
+        _ = volume.suv
+    assert read_pet(path, units="SUVbw").suv.max() == (values * 5000).max()
+    with pytest.raises(ValueError, match="'gray'"):
+        read_pet(path, units="gray")
+
+
+SIDECAR = {
+    "Units": "Bq/mL",
+    "InjectedRadioactivity": 300,
+    "InjectedRadioactivityUnits": "MBq",
+    "BodyWeight": 75,
+    "TracerRadionuclide": "F18",
+    "InjectionStart": -3600,
+    "ImageDecayCorrectionTime": 2986.2,
+}
+
+
+def test_sidecar_gives_suv_by_hand(tmp_path, values):
+    # injected one half-life (6586.2 s) before the reference: 150 MBq left, 75000 g / 150e6 Bq = 1/2000
+    volume = read_pet(write(tmp_path, values * 5000, **SIDECAR))
+    np.testing.assert_allclose(volume.suv, values * 5000 / 2000, rtol=1e-6)
+    assert volume.suv_provenance.factor_range == (pytest.approx(1 / 2000), pytest.approx(1 / 2000))
+    assert volume.suv_provenance.tags["BodyWeight"] == "75"
+
+
+@pytest.mark.parametrize(
+    ("change", "factor"),
+    [
+        ({"Units": "kBq/mL"}, 0.5),
+        ({"InjectedRadioactivityUnits": "kBq"}, 0.5),
+        ({"TracerRadionuclide": "18F"}, 1 / 2000),
+        ({"TracerRadionuclide": "unheard-of", "RadionuclideHalfLife": 3293.1}, 1 / 1000),
+        ({"BodyWeight": None, "PatientWeight": 150}, 1 / 1000),
+    ],
+)
+def test_sidecar_units_and_synonyms(tmp_path, values, change, factor):
+    volume = read_pet(write(tmp_path, values, **(SIDECAR | change)))
+    np.testing.assert_allclose(volume.suv, values * factor, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"BodyWeight": None}, "BodyWeight or PatientWeight is missing"),
+        ({"InjectedRadioactivity": 0}, "InjectedRadioactivity of the sidecar is 0"),
+        ({"InjectionStart": 5000}, "before InjectionStart"),
+        ({"TracerRadionuclide": "Xx99"}, "RadionuclideHalfLife"),
+        ({"ImageDecayCorrected": False}, "ImageDecayCorrected is false"),
+        ({"Units": "cps"}, "'cps'"),
+        ({"InjectedRadioactivityUnits": "mCi"}, "'mCi'"),
+    ],
+)
+def test_sidecar_that_does_not_suffice_names_the_field(tmp_path, values, change, message):
+    volume = read_pet(write(tmp_path, values, **(SIDECAR | change)))
+    np.testing.assert_array_equal(volume.voxels, values)
+    with pytest.raises(SuvUnavailableError, match=message):
+        _ = volume.suv
+
+
+def test_sidecar_that_says_suv_and_one_that_is_none(tmp_path, values):
+    assert read_pet(write(tmp_path, values * 5000, Units="g/mL")).suv.max() == (values * 5000).max()
+    assert read_pet(write(tmp_path, values, Modality="PT")).suv_known
+    (tmp_path / "pet.json").write_text("{")
+    with pytest.raises(ValueError, match=r"pet\.json is not valid JSON"):
+        read_pet(tmp_path / "pet.nii.gz")
+
+
+def test_units_of_length_in_the_header(tmp_path, values):
+    image = nib.Nifti1Image(values, np.diag([0.004, 0.004, 0.003, 1]))
+    image.header.set_xyzt_units("meter")
+    nib.save(image, tmp_path / "metres.nii")
+    assert read_pet(tmp_path / "metres.nii").spacing_mm == pytest.approx((4, 4, 3))
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 4, 2)])
+def test_not_three_dimensional(tmp_path, shape):
+    with pytest.raises(PetReadError, match=r"pet\.nii has shape"):
+        read_pet(write(tmp_path, np.zeros(shape, np.float32), "pet.nii"))
+
+
+def test_single_frame_in_four_dimensions_is_read(tmp_path, values):
+    assert read_pet(write(tmp_path, values[..., None])).shape == values.shape
+
+
+@pytest.mark.parametrize("name", ["pet.nii", "pet.nii.gz"])
+def test_truncated_and_foreign_files_are_named(tmp_path, values, name):
+    path = write(tmp_path, values, name)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(PetReadError, match=name):
+        read_pet(path)
+    path.write_bytes(b"no image at all")
+    with pytest.raises(PetReadError, match=name):
+        read_pet(path)
+
+
+def test_missing_file_and_nan(tmp_path, values):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        read_pet(tmp_path / "nowhere.nii")
+    values[2, 3, 1] = np.nan
+    with pytest.raises(
+        ValueError, match=r"1 of 120 voxels are NaN or infinite, the first at \(i, j, k\) = \(2, 3, 1\)"
+    ):
+        read_pet(write(tmp_path, values))
+
+
+@pytest.mark.parametrize("name", ["mask.nii", "out/mask.nii.gz"])
+def test_mask_keeps_grid_and_bits(tmp_path, values, name):
+    volume = PetVolume(values, AFFINE)
+    path = write_mask_nifti(values > 6, volume, tmp_path / name)
+    image = nib.load(path)
+    assert image.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(np.asanyarray(image.dataobj), values > 6)
+    np.testing.assert_allclose(image.affine, AFFINE, atol=1e-6)
+
+
+def test_mask_that_does_not_fit(tmp_path, values):
+    volume = PetVolume(values, AFFINE)
+    with pytest.raises(ValueError, match=r"shape \(6, 5, 3\), the volume \(6, 5, 4\)"):
+        write_mask_nifti(values[..., :3] > 1, volume, tmp_path / "mask.nii")
+    with pytest.raises(ValueError, match="0 to 255"):
+        write_mask_nifti(values, volume, tmp_path / "mask.nii")
+    with pytest.raises(ValueError, match=r"mask\.png"):
+        write_mask_nifti(values > 1, volume, tmp_path / "mask.png")
