@@ -105,8 +105,9 @@ class WorkingGrid:
         Returns:
             [x, y, z], float32, or the source's dtype with `nearest`.
         """
-        voxels = torch.as_tensor(np.ascontiguousarray(source) if isinstance(source, np.ndarray) else source)
-        voxels = voxels.permute(self.source_axes)
+        voxels = torch.from_numpy(np.array(source, order="C")) if isinstance(source, np.ndarray) else source
+        # turned first, so that the same sums are made in the same order however the volume was stored
+        voxels = voxels.permute(self.source_axes).flip(self._flipped_axes).contiguous()
         if nearest:
             for axis in range(3):
                 voxels = voxels.index_select(axis, self._source_positions(axis).round().long())
@@ -114,6 +115,8 @@ class WorkingGrid:
         voxels = voxels.float()
         for axis in sorted(range(3), key=lambda axis: self.shape[axis] / self.source_length[axis]):
             ratio = self.spacing_mm / self.source_spacing_mm[axis]
+            if abs(ratio - 1) < 1e-9:
+                continue
             weights = linear_weights(self._source_positions(axis), self.source_length[axis], width=max(1.0, ratio))
             voxels = _apply_along(weights, voxels, axis)
         return voxels.contiguous()
@@ -136,23 +139,33 @@ class WorkingGrid:
         values = logits.float()
         for axis in range(3):
             source, n = self.source_axes[axis], self.source_length[axis]
-            working = self.matrix[axis, source] * np.arange(n) + self.matrix[axis, 3]
+            working = self._working_positions(axis)
             inside = np.flatnonzero(
                 (working >= origin[axis] - 0.5) & (working < origin[axis] + logits.shape[axis] * stride - 0.5)
             )
             if inside.size == 0:
                 return (slice(0, 0), slice(0, 0), slice(0, 0)), logits.new_zeros((0, 0, 0))
-            slices[source] = slice(int(inside[0]), int(inside[-1]) + 1)
+            first, last = int(inside[0]), int(inside[-1])
+            slices[source] = slice(n - 1 - last, n - first) if self.flipped[axis] else slice(first, last + 1)
             cells = (working[inside] - origin[axis] + 0.5) / stride - 0.5
             weights = linear_weights(torch.from_numpy(cells), logits.shape[axis]).to(values.device)
             values = _apply_along(weights, values, axis)
         order = [int(axis) for axis in self.orientation[:, 0]]
-        return (slices[0], slices[1], slices[2]), values.permute(order)
+        return (slices[0], slices[1], slices[2]), values.flip(self._flipped_axes).permute(order)
+
+    @property
+    def _flipped_axes(self) -> list[int]:
+        return [axis for axis, flipped in enumerate(self.flipped) if flipped]
+
+    def _working_positions(self, axis: int) -> np.ndarray:
+        """[n_source] working positions of the source voxels, in the working axis's direction."""
+        scale, n = self.source_spacing_mm[axis] / self.spacing_mm, self.source_length[axis]
+        return (self.shape[axis] - 1) / 2 + scale * (np.arange(n) - (n - 1) / 2)
 
     def _source_positions(self, axis: int) -> Tensor:
-        """[n_working] float64 positions on the source axis of the working voxels, inside the outermost centres."""
-        source, n = self.source_axes[axis], self.source_length[axis]
-        positions = (np.arange(self.shape[axis]) - self.matrix[axis, 3]) / self.matrix[axis, source]
+        """[n_working] float64 source positions of the working voxels, likewise, inside the outermost centres."""
+        scale, n = self.source_spacing_mm[axis] / self.spacing_mm, self.source_length[axis]
+        positions = (n - 1) / 2 + (np.arange(self.shape[axis]) - (self.shape[axis] - 1) / 2) / scale
         return torch.from_numpy(positions.clip(0, n - 1))
 
 

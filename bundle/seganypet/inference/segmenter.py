@@ -1,0 +1,215 @@
+"""Volume and clicks in, mask out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from seganypet.clicks import Click
+from seganypet.inference.background_encoding import EncodeAheadReport, encode_ahead
+from seganypet.inference.byte_cache import ByteCache
+from seganypet.inference.click_replay import ClickReplay, ClickState, Tally, WorkingClick
+from seganypet.inference.compute_gate import ComputeGate
+from seganypet.inference.window_encoder import WindowEncoder
+from seganypet.networks.settings import NetworkSettings
+from seganypet.pet import PetVolume
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class SegmentationDetails:
+    """What answering a list of clicks took.
+
+    Args:
+        total_s: from call to mask.
+        prepare_s: resampling the volume, near 0 once it is remembered.
+        encode_s: encoding windows, waiting for the processor included.
+        decode_s: decoding clicks, waiting for the processor included.
+        clicks_decoded: clicks this call had to decode; the others were remembered.
+        windows_encoded: windows this call encoded.
+        windows_decoded: decoder runs.
+        embeddings_remembered: decoder runs whose embedding was at hand.
+        targets: groups of clicks that are answered apart from each other.
+        cut_off: whether a target goes on beyond the most windows one may have.
+    """
+
+    total_s: float
+    prepare_s: float
+    encode_s: float
+    decode_s: float
+    clicks_decoded: int
+    windows_encoded: int
+    windows_decoded: int
+    embeddings_remembered: int
+    targets: int
+    cut_off: bool
+
+
+class ClickSegmenter:
+    """Segments what is clicked, at the cost of a decode per click.
+
+    Answers are a pure function of the volume and the ordered clicks. Safe to call from many threads; the network runs
+    for one of them at a time.
+
+    Args:
+        net: a network of `seganypet.networks`; moved to `device` and put into eval mode.
+        device: where it runs; its own device by default.
+        cache_bytes: bound on remembered embeddings, in main memory.
+        image_bytes: bound on remembered working images.
+        state_bytes: bound on remembered answers, which make undo free and further clicks one decode.
+        max_windows: most windows that one target is followed through.
+        autocast: dtype the network runs in on CUDA (torch.bfloat16), or None for its own.
+        half_storage: keep embeddings as float16.
+
+    Raises:
+        ValueError: a window whose half is not a whole number of logit cells.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        device: torch.device | str | None = None,
+        cache_bytes: int = 2 * GIB,
+        image_bytes: int = GIB,
+        state_bytes: int = GIB // 4,
+        max_windows: int = 27,
+        autocast: torch.dtype | None = None,
+        half_storage: bool = True,
+    ) -> None:
+        if device is None:
+            device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
+        self.device = torch.device(device)
+        self.encoder = WindowEncoder(
+            net.to(self.device).eval(),
+            ComputeGate(),
+            device=self.device,
+            embedding_bytes=cache_bytes,
+            image_bytes=image_bytes,
+            autocast=autocast,
+            half_storage=half_storage,
+        )
+        size, stride = self.encoder.net.window_size, self.encoder.net.logit_stride
+        if size % (2 * stride):
+            raise ValueError(f"half a window must be whole logit cells, got window_size {size}, logit_stride {stride}")
+        self.max_windows = max_windows
+        self._states: ByteCache[ClickState] = ByteCache(state_bytes, lambda state: state.bytes_held)
+
+    @property
+    def settings(self) -> NetworkSettings:
+        """What the weights were trained with."""
+        return self.encoder.net.settings
+
+    @property
+    def weights_hash(self) -> str:
+        """Hex digest of the weights when this segmenter was made."""
+        return self.encoder.weights_hash
+
+    def segment(self, volume: PetVolume, clicks: Iterable[Click]) -> np.ndarray:
+        """The mask of what was clicked.
+
+        Args:
+            volume: what to segment.
+            clicks: in the order they were made, in voxel indices of `volume`. Up to half a voxel outside the volume
+                they count as on its rim, since viewers round.
+
+        Returns:
+            bool [i, j, k] on the volume's grid; empty without a positive click. The caller's own.
+
+        Raises:
+            ValueError: a click outside the volume.
+            TypeError: something that is not a Click.
+        """
+        return self.segment_with_details(volume, clicks)[0]
+
+    def segment_with_details(
+        self, volume: PetVolume, clicks: Iterable[Click]
+    ) -> tuple[np.ndarray, SegmentationDetails]:
+        """As `segment`, with what it took."""
+        start = time.perf_counter()
+        inside = tuple(checked_click(click, index, volume.shape) for index, click in enumerate(clicks))
+        # the order in memory in which the volume came is the one its mask will be written in
+        mask = np.zeros(volume.shape, dtype=bool, order="F" if volume.voxels.flags.f_contiguous else "C")
+        tally, state, decoded, prepare_s = Tally(), ClickState(), 0, 0.0
+        if any(click.positive for click in inside):
+            known, state = self._longest_known(volume, inside)
+            if known < len(inside):
+                replay = ClickReplay(self.encoder, volume, max_windows=self.max_windows, tally=tally)
+                prepare_s = time.perf_counter() - start
+                for number in range(known, len(inside)):
+                    state, mine = self._next_state(replay, state, inside[: number + 1])
+                    decoded += mine
+            for target in state.targets:
+                mask[target.box] |= target.mask
+        return mask, SegmentationDetails(
+            total_s=time.perf_counter() - start,
+            prepare_s=prepare_s,
+            encode_s=tally.encode_s,
+            decode_s=tally.decode_s,
+            clicks_decoded=decoded,
+            windows_encoded=tally.windows_encoded,
+            windows_decoded=tally.windows_decoded,
+            embeddings_remembered=tally.embeddings_remembered,
+            targets=len(state.targets),
+            cut_off=any(target.cut_off for target in state.targets),
+        )
+
+    def encode_ahead(
+        self,
+        volume: PetVolume,
+        *,
+        budget_s: float | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> EncodeAheadReport:
+        """Encode a study's windows so that its first click costs a decode only; see `background_encoding`."""
+        return encode_ahead(self.encoder, volume, budget_s=budget_s, should_stop=should_stop, on_progress=on_progress)
+
+    def clear(self) -> None:
+        """Forget every image, embedding and answer."""
+        self.encoder.embeddings.clear()
+        self.encoder.images.clear()
+        self._states.clear()
+
+    def _longest_known(self, volume: PetVolume, clicks: tuple[Click, ...]) -> tuple[int, ClickState]:
+        for number in range(len(clicks), 0, -1):
+            state = self._states.get((volume.content_hash, clicks[:number]))
+            if state is not None:
+                return number, state
+        return 0, ClickState()
+
+    def _next_state(self, replay: ClickReplay, state: ClickState, clicks: tuple[Click, ...]) -> tuple[ClickState, bool]:
+        # rounded, so that a volume stored flipped does not see the other side of a tie
+        x, y, z = (round(p, 6) for p in replay.image.grid.to_working(clicks[-1].ijk))
+        click = WorkingClick((x, y, z), clicks[-1].positive)
+        key = (replay.volume.content_hash, clicks)
+        return self._states.get_or_make(key, lambda: replay.advance(state, click))
+
+
+def checked_click(click: Click, index: int, shape: tuple[int, int, int]) -> Click:
+    """A click clamped to the voxel centres of a volume.
+
+    Args:
+        index: its position in the list, for the message.
+        shape: voxels of the volume.
+
+    Raises:
+        TypeError: not a Click.
+        ValueError: more than half a voxel outside the volume, whose outer voxels reach from −0.5 to n − 0.5; or NaN.
+    """
+    if not isinstance(click, Click):
+        raise TypeError(f"click {index} must be a seganypet.clicks.Click, got {click!r}")
+    if not all(math.isfinite(p) and -1 <= p <= n for p, n in zip(click.ijk, shape, strict=True)):
+        raise ValueError(
+            f"click {index} at (i, j, k) = {click.ijk} lies outside the volume of shape {tuple(shape)}"
+            f" by more than half a voxel; indices run from 0 to {tuple(n - 1 for n in shape)}"
+        )
+    i, j, k = (min(max(p, 0.0), n - 1.0) for p, n in zip(click.ijk, shape, strict=True))
+    return Click((i, j, k), click.positive)

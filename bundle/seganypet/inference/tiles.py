@@ -1,0 +1,155 @@
+"""The windows that answer for one target: their logits blended, and where the target leaves them.
+
+Windows of one target lie at multiples of half a window from each other, so their logits share one lattice of cells.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from seganypet.data.preprocessing import WorkingGrid
+from seganypet.inference.windows import Origin
+
+Tiles = Mapping[Origin, Tensor]  # window → its logits [L, L, L]
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Logits of several windows on one lattice.
+
+    Args:
+        origin: working index of the lattice's first voxel.
+        logits: [X, Y, Z] blended logits, 0 where no window answered.
+        covered: [X, Y, Z] bool, where a window answered.
+    """
+
+    origin: Origin
+    logits: Tensor
+    covered: Tensor
+
+    def cells(self, window: Origin, cells: int, stride: int) -> tuple[Box, Box]:
+        """Where a window and this lattice meet: the box in the window, and the same box in the lattice."""
+        in_window, in_lattice = [], []
+        for start, first, length in zip(window, self.origin, self.logits.shape, strict=True):
+            offset = (start - first) // stride
+            low, high = max(0, -offset), max(0, -offset, min(cells, length - offset))
+            in_window.append(slice(low, high))
+            in_lattice.append(slice(low + offset, high + offset))
+        return (in_window[0], in_window[1], in_window[2]), (in_lattice[0], in_lattice[1], in_lattice[2])
+
+
+def taper(cells: int) -> Tensor:
+    """[L, L, L] weights that fall smoothly from a window's centre; those of windows at 50 % overlap sum to one."""
+    axis = torch.sin(math.pi * (torch.arange(cells) + 0.5) / cells).square()
+    return axis[:, None, None] * axis[None, :, None] * axis[None, None, :]
+
+
+def blend(tiles: Tiles, stride: int) -> Blend:
+    """Windows' logits as one field; a single window's come back as they are."""
+    if len(tiles) == 1:
+        ((origin, logits),) = tiles.items()
+        return Blend(origin, logits, torch.ones_like(logits, dtype=torch.bool))
+    origins = np.array(list(tiles))
+    low, cells = origins.min(0), next(iter(tiles.values())).shape[0]
+    shape = ((origins.max(0) - low) // stride + cells).tolist()
+    total, weight, weights = torch.zeros(shape), torch.zeros(shape), taper(cells)
+    for origin, logits in tiles.items():
+        begin = [(start - int(first)) // stride for start, first in zip(origin, low, strict=True)]
+        box = tuple(slice(b, b + cells) for b in begin)
+        total[box] += weights * logits
+        weight[box] += weights
+    covered = weight > 0
+    blended = torch.where(covered, total / weight.clamp_min(torch.finfo(weight.dtype).tiny), total)
+    return Blend((int(low[0]), int(low[1]), int(low[2])), blended, covered)
+
+
+def target_mask(field: Blend, roots: Sequence[Origin], cells: int, stride: int) -> Tensor:
+    """Cells that belong to the target: positive ones, except islands that no clicked window sees.
+
+    A window that was only followed into continues the target; what it finds apart from it is another one.
+    """
+    mask = field.logits > 0
+    if field.logits.shape == (cells, cells, cells):
+        return mask
+    labels, count = ndimage.label(mask.numpy(), np.ones((3, 3, 3)))
+    seen = np.zeros(count + 1, dtype=bool)
+    for root in roots:
+        seen[np.unique(labels[field.cells(root, cells, stride)[1]])] = True
+    seen[0] = False
+    return torch.from_numpy(seen[labels])
+
+
+def next_window(tiles: Tiles, field: Blend, mask: Tensor, shape: Sequence[int], stride: int) -> Origin | None:
+    """The neighbour, at 50 % overlap, across the face that most of the target leaves through.
+
+    A face counts where the volume goes on beyond it and no window of the target has answered there.
+
+    Args:
+        tiles: the target's windows.
+        field: their blend.
+        mask: [X, Y, Z] bool on the blend's lattice.
+        shape: working voxels of the volume.
+
+    Returns:
+        The neighbour's origin, or None where the target lies inside its windows.
+    """
+    leaving: dict[Origin, int] = {}
+    for origin, logits in tiles.items():
+        cells = logits.shape[0]
+        size = cells * stride
+        box = field.cells(origin, cells, stride)[1]
+        inside = tuple(_cells_inside(o, s, b, stride) for o, s, b in zip(field.origin, shape, box, strict=True))
+        for axis, side in product(range(3), (-1, 1)):
+            begin = origin[axis]
+            if (side < 0 and begin <= 0) or (side > 0 and begin + size >= shape[axis]):
+                continue
+            face, beyond = list(inside), list(inside)
+            edge = box[axis].start if side < 0 else box[axis].stop - 1
+            face[axis], beyond[axis] = slice(edge, edge + 1), slice(edge + side, edge + side + 1)
+            touching = mask[tuple(face)]
+            if 0 <= edge + side < mask.shape[axis]:
+                touching = touching & ~field.covered[tuple(beyond)]
+            count = int(touching.sum())
+            if count:
+                moved = list(origin)
+                moved[axis] += side * size // 2
+                neighbour = (moved[0], moved[1], moved[2])
+                leaving[neighbour] = leaving.get(neighbour, 0) + count
+    return max(leaving, key=lambda origin: (leaving[origin], origin)) if leaving else None
+
+
+def paint(field: Blend, mask: Tensor, grid: WorkingGrid, stride: int) -> tuple[Box, np.ndarray]:
+    """The target on the volume's own grid: logits interpolated trilinearly there, then > 0.
+
+    Returns:
+        The target's index box in the volume, as slices (i, j, k), and bool [i, j, k] in it.
+    """
+    box = []
+    for axis in range(3):
+        occupied = torch.nonzero(mask.movedim(axis, 0).flatten(1).any(1))
+        if occupied.numel() == 0:
+            return (slice(0, 0), slice(0, 0), slice(0, 0)), np.zeros((0, 0, 0), dtype=bool)
+        # one more cell on each side holds everything that interpolates to more than 0
+        box.append(slice(max(0, int(occupied[0]) - 1), min(mask.shape[axis], int(occupied[-1]) + 2)))
+    cells = (box[0], box[1], box[2])
+    wanted = mask[cells] | (field.covered[cells] & (field.logits[cells] <= 0))
+    logits = torch.where(wanted, field.logits[cells], -1.0)
+    x, y, z = (first + part.start * stride for first, part in zip(field.origin, cells, strict=True))
+    slices, values = grid.logits_to_source(logits, (x, y, z), stride)
+    return slices, (values > 0).numpy()
+
+
+def _cells_inside(origin: int, length: int, box: slice, stride: int) -> slice:
+    """The part of a lattice box along one axis whose cells hold voxels of the volume."""
+    first = max(box.start, (0 - origin) // stride)
+    last = min(box.stop, -((origin - length) // stride))
+    return slice(first, max(first, last))

@@ -1,0 +1,108 @@
+"""Windows of a volume as embeddings, each computed once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seganypet.data.preprocessing import WorkingImage, normalise_window, working_image
+from seganypet.inference.byte_cache import ByteCache
+from seganypet.inference.compute_gate import BACKGROUND, ComputeGate
+from seganypet.inference.windows import Origin, cut_window
+from seganypet.pet import PetVolume
+
+HALF_MAX = torch.finfo(torch.float16).max
+
+
+def weights_hash(net: nn.Module) -> str:
+    """Hex digest of a network's parameters and buffers: names, dtypes and values."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(net.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+class WindowEncoder:
+    """Resamples a volume once and encodes each of its windows once.
+
+    Embeddings wait in main memory, in half precision, and pass through it even when they are used at once: an answer
+    must not depend on whether its embedding was remembered.
+
+    Args:
+        net: a network of `seganypet.networks`, on its device, in eval mode.
+        gate: shared with whatever else computes on that device.
+        embedding_bytes: bound on remembered embeddings.
+        image_bytes: bound on remembered working images.
+        autocast: dtype to run the encoder in on CUDA, or None for the network's own.
+        half_storage: False keeps embeddings in the encoder's own precision, at twice the bytes.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        gate: ComputeGate,
+        *,
+        device: torch.device,
+        embedding_bytes: int,
+        image_bytes: int,
+        autocast: torch.dtype | None = None,
+        half_storage: bool = True,
+    ) -> None:
+        self.net: Any = net  # mypy knows no attributes of a plain nn.Module
+        self.gate, self.device, self.autocast, self.half_storage = gate, device, autocast, half_storage
+        self.weights_hash = weights_hash(net)
+        self._model_key = (self.weights_hash, net.settings, "torch", str(device), str(autocast), half_storage)
+        self.embeddings: ByteCache[Tensor] = ByteCache(embedding_bytes, _tensor_bytes)
+        self.bytes_per_window = 0  # known after the first encoding
+        self.images: ByteCache[WorkingImage] = ByteCache(image_bytes, lambda image: _tensor_bytes(image.voxels))
+
+    def image(self, volume: PetVolume) -> WorkingImage:
+        """The volume on the weights' working grid."""
+        return self.images.get_or_make(volume.content_hash, lambda: working_image(volume, self.net.settings))[0]
+
+    def embedding(self, volume: PetVolume, image: WorkingImage, origin: Origin) -> tuple[Tensor, bool]:
+        """A window's embedding on the network's device, float32, and whether it was encoded just now."""
+
+        def encode() -> Tensor:
+            with self.gate.turn():
+                return self._encode(image, origin)
+
+        stored, encoded = self.embeddings.get_or_make(self._key(volume, origin), encode)
+        return stored.to(self.device, torch.float32), encoded
+
+    def encode_in_background(self, volume: PetVolume, image: WorkingImage, origin: Origin) -> bool:
+        """Encode a window after every waiting click, unless it is known or on its way; whether it was encoded."""
+        with self.gate.turn(BACKGROUND):
+            return self.embeddings.make_unless_known(self._key(volume, origin), lambda: self._encode(image, origin))
+
+    def decode(self, embedding: Tensor, points: Tensor | None, labels: Tensor | None, mask_logits: Tensor) -> Tensor:
+        """Logits [1, 1, L, L, L] in main memory, float32, for one window's prompts (see the network's `decode`)."""
+        prompts = (None if tensor is None else tensor.to(self.device) for tensor in (points, labels, mask_logits))
+        with self.gate.turn(), torch.inference_mode(), self._precision():
+            return self.net.decode(embedding, *prompts).float().cpu()
+
+    def _key(self, volume: PetVolume, origin: Origin) -> Hashable:
+        return (volume.content_hash, origin, self._model_key)
+
+    @torch.inference_mode()
+    def _encode(self, image: WorkingImage, origin: Origin) -> Tensor:
+        window = cut_window(image.voxels, origin, self.net.window_size).to(self.device)
+        window = normalise_window(window[None, None], self.net.settings)
+        with self._precision():
+            embedding = self.net.encode(window)
+        if self.half_storage and bool(embedding.abs().amax() <= HALF_MAX):
+            embedding = embedding.half()
+        self.bytes_per_window = _tensor_bytes(embedding)
+        return embedding.cpu()
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None)
+
+
+def _tensor_bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
