@@ -1,0 +1,16 @@
+"""Tensors in, logits out: the released checkpoints' network, the embedded one, their weights and settings."""
+
+from .registry import build_network
+from .settings import DEFAULT_SETTINGS, NetworkSettings
+from .vit_b import SegAnyPETNetwork
+from .weights import load_network, load_weights, save_network
+
+__all__ = [
+    "DEFAULT_SETTINGS",
+    "NetworkSettings",
+    "SegAnyPETNetwork",
+    "build_network",
+    "load_network",
+    "load_weights",
+    "save_network",
+]

@@ -1,0 +1,38 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from .compact import CompactNetwork
+from .settings import DEFAULT_SETTINGS, NetworkSettings
+from .vit_b import SegAnyPETNetwork
+
+NETWORKS: dict[str, Callable[[NetworkSettings], nn.Module]] = {
+    "vit_b": lambda settings: SegAnyPETNetwork(settings=settings),
+    "compact": CompactNetwork,
+}
+
+
+def build_network(name: str, settings: NetworkSettings | None = None) -> nn.Module:
+    """A network with random weights.
+
+    Every network has `settings`, `window_size` (voxels along each axis of its image, S), `logit_stride` (voxels per
+    low-resolution logit, L = S / stride) and the methods `encode`, `decode` and `forward`, see `SegAnyPETNetwork`.
+
+    Args:
+        name: "vit_b", the released checkpoints' network, or "compact", the embedded one.
+        settings: what its weights were, or will be, trained with; the network's own defaults if None.
+
+    Raises:
+        ValueError: an unknown name, or settings of another architecture.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {name!r}")
+    if settings is None:
+        settings = DEFAULT_SETTINGS[name]
+    if settings.architecture != name:
+        raise ValueError(f"settings are those of {settings.architecture!r}, the network is {name!r}")
+    return NETWORKS[name](settings)
