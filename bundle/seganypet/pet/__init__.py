@@ -1,16 +1,23 @@
 """PET volumes: DICOM or NIfTI → SUV with geometry; uptake measures; masks out."""
 
+from seganypet.pet.dicom_files import PetSeries, find_pet_series, find_series
 from seganypet.pet.errors import PetReadError, SuvUnavailableError
 from seganypet.pet.nifti import write_mask_nifti
 from seganypet.pet.read import read_pet
+from seganypet.pet.suv import SuvFactors, suv_factors
 from seganypet.pet.volume import PetSource, PetVolume, SuvProvenance
 
 __all__ = [
     "PetReadError",
+    "PetSeries",
     "PetSource",
     "PetVolume",
+    "SuvFactors",
     "SuvProvenance",
     "SuvUnavailableError",
+    "find_pet_series",
+    "find_series",
     "read_pet",
+    "suv_factors",
     "write_mask_nifti",
 ]

@@ -1,0 +1,206 @@
+"""Which DICOM series a folder holds, from headers alone, and which of them can be read as a static PET volume."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
+
+from seganypet.pet.errors import PetReadError
+from seganypet.pet.headers import named, text_of
+
+logger = logging.getLogger(__name__)
+
+PET_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.128"
+_ENHANCED_PET = {"1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1"}
+_DICOMDIR = "1.2.840.10008.1.3.10"
+_FIELDS = [
+    "SOPClassUID",
+    "Modality",
+    "SeriesInstanceUID",
+    "StudyInstanceUID",
+    "SeriesDescription",
+    "SeriesDate",
+    "PatientID",
+    "ImageType",
+    "SeriesType",
+    "CorrectedImage",
+    "NumberOfFrames",
+]
+
+
+@dataclass(frozen=True)
+class PetSeries:
+    """One DICOM series as its headers describe it.
+
+    Args:
+        uid: SeriesInstanceUID.
+        files: in the order of the folder; not yet sorted by position.
+        modality: "PT", "CT", ...
+        description: SeriesDescription, empty where there is none.
+        study_uid: StudyInstanceUID.
+        patient_id: PatientID.
+        date: SeriesDate as written, YYYYMMDD.
+        problem: why it cannot be read as one static, attenuation-corrected PET volume; None where it can.
+    """
+
+    uid: str
+    files: tuple[Path, ...]
+    modality: str
+    description: str = ""
+    study_uid: str = ""
+    patient_id: str = ""
+    date: str = ""
+    problem: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The deepest folder that holds all files."""
+        return Path(os.path.commonpath([file.parent for file in self.files]))
+
+    def __str__(self) -> str:
+        note = "" if self.problem is None else f", not readable: {self.problem}"
+        return f"{self.uid}  {self.description!r}, {self.modality}, {len(self.files)} slices{note}"
+
+
+def find_pet_series(folder: str | Path) -> list[PetSeries]:
+    """The PET series under a folder that `read_pet` can read, by description and UID.
+
+    Headers only; a file that has not changed since is not opened again.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        PetReadError: a DICOM file that breaks off within its header.
+    """
+    return [series for series in find_series(folder) if series.problem is None]
+
+
+def find_series(folder: str | Path) -> list[PetSeries]:
+    """Every DICOM series under a folder, nested folders included; other files are passed over and logged."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no such folder: {folder}")
+    return group_series(_files_under(folder))
+
+
+def group_series(files: Iterable[Path]) -> list[PetSeries]:
+    """The series that these files make up; files that are not DICOM are passed over and logged."""
+    members: dict[str, list[tuple[Path, _FileHeader]]] = {}
+    strays = []
+    for file in files:
+        header = file_header(file)
+        if header is None:
+            strays.append(file.name)
+        else:
+            members.setdefault(header.series_uid, []).append((file, header))
+    if strays:
+        logger.info("not DICOM images, passed over: %s%s", ", ".join(strays[:10]), " …" if len(strays) > 10 else "")
+    found = []
+    for uid, entries in members.items():
+        first = entries[0][1]
+        problem = next((header.problem for _, header in entries if header.problem is not None), None)
+        paths = tuple(path for path, _ in entries)
+        found.append(
+            PetSeries(
+                uid, paths, first.modality, first.description, first.study_uid, first.patient_id, first.date, problem
+            )
+        )
+    return sorted(found, key=lambda series: (series.description, series.uid))
+
+
+@dataclass(frozen=True)
+class _FileHeader:
+    series_uid: str
+    modality: str
+    description: str
+    study_uid: str
+    patient_id: str
+    date: str
+    problem: str | None
+
+
+def file_header(path: Path) -> _FileHeader | None:
+    """What one file says of its series; None for a file that is no DICOM image (a DICOMDIR, a text, an archive).
+
+    Raises:
+        PetReadError: a DICOM file whose header breaks off.
+    """
+    status = path.stat()
+    return _read_header(str(path), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=65536)
+def _read_header(path: str, _mtime_ns: int, size: int) -> _FileHeader | None:
+    has_preamble = _looks_like_dicom(path)
+    if has_preamble is None:
+        if size == 0 and path.lower().endswith(".dcm"):
+            raise PetReadError(f"{path} is empty")
+        return None
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_FIELDS, force=not has_preamble)
+    except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, NotImplementedError) as error:
+        raise PetReadError(f"{path} cannot be read as DICOM, it may be truncated: {error}") from error
+    texts = {keyword: text_of(header.get(keyword)) or "" for keyword in _FIELDS}
+    sop_class = texts["SOPClassUID"] or str(header.file_meta.get("MediaStorageSOPClassUID", ""))
+    if sop_class == _DICOMDIR:
+        return None
+    if not texts["Modality"] or not texts["SeriesInstanceUID"]:
+        missing = "Modality" if not texts["Modality"] else "SeriesInstanceUID"
+        if not has_preamble:
+            return None
+        raise PetReadError(f"{path} has no {named(missing)}: the file is truncated, or no image")
+    return _FileHeader(
+        texts["SeriesInstanceUID"],
+        texts["Modality"],
+        texts["SeriesDescription"],
+        texts["StudyInstanceUID"],
+        texts["PatientID"],
+        texts["SeriesDate"],
+        _problem(texts, sop_class),
+    )
+
+
+def _looks_like_dicom(path: str) -> bool | None:
+    """True with the preamble of a DICOM file, False for a bare data set that starts with group 0008, else None."""
+    with open(path, "rb") as file:
+        start = file.read(132)
+    if start[128:132] == b"DICM":
+        return True
+    return False if start[:2] == b"\x08\x00" and len(start) == 132 else None
+
+
+def _problem(texts: dict[str, str], sop_class: str) -> str | None:
+    """Why a file is no slice of a static, attenuation-corrected PET; None where it is."""
+    if texts["Modality"] != "PT":
+        return f"{named('Modality')} is {texts['Modality']}, not PT"
+    if sop_class in _ENHANCED_PET:
+        return (
+            f"{named('SOPClassUID')} is {UID(sop_class).name}: multi-frame PET is not read, convert it to single frames"
+        )
+    if sop_class not in (PET_IMAGE_STORAGE, ""):
+        return f"{named('SOPClassUID')} is {UID(sop_class).name}, no PET image"
+    if texts["NumberOfFrames"] not in ("", "1"):
+        return f"{named('NumberOfFrames')} is {texts['NumberOfFrames']}, one frame a file is read"
+    image_type = texts["ImageType"].upper()
+    if any(word in image_type for word in ("MIP", "PROJECTION", "SCREEN SAVE")):
+        return f"{named('ImageType')} is {texts['ImageType']}, no slice of a volume"
+    series_type = texts["SeriesType"].upper().split("\\")
+    if series_type[0] not in ("", "STATIC", "WHOLE BODY") or series_type[-1] == "REPROJECTION":
+        return f"{named('SeriesType')} is {texts['SeriesType']}, not STATIC or WHOLE BODY images"
+    if "ATTN" not in texts["CorrectedImage"].upper().split("\\"):
+        written = texts["CorrectedImage"] or "missing"
+        return f"{named('CorrectedImage')} is {written}, without ATTN: not attenuation-corrected"
+    return None
+
+
+def _files_under(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(files) if not name.startswith("."))

@@ -1,0 +1,157 @@
+"""One PET series, file by file, as a volume."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from pydicom.dataset import FileDataset
+from pydicom.errors import InvalidDicomError
+
+from seganypet.pet.errors import PetReadError, SuvUnavailableError
+from seganypet.pet.headers import named, text_of
+from seganypet.pet.slice_geometry import slice_order_and_affine
+from seganypet.pet.suv import suv_factors
+from seganypet.pet.volume import SUVBW, PetSource, PetVolume, SuvProvenance
+
+logger = logging.getLogger(__name__)
+
+_SAME_TEXT = ("Rows", "Columns", "SamplesPerPixel", "StudyInstanceUID", "PatientID", "FrameOfReferenceUID", "Units")
+_SAME_NUMBERS = ("PixelSpacing", "ImageOrientationPatient")
+
+
+def read_series(files: Sequence[Path], series_uid: str) -> PetVolume:
+    """The volume of one static PET series.
+
+    Slices are sorted by position along their normal. Values are stored · RescaleSlope + RescaleIntercept slice by
+    slice, and times the SUV factor where the headers give one; else the volume is in its stored units and says why.
+
+    Raises:
+        PetReadError: files that are broken, do not belong together, or do not make an even stack; the file is named.
+    """
+    slices = [_read_slice(path) for path in files]
+    names = [path.name for path in files]
+    _check_same(slices, names)
+    positions = [_numbers(data, "ImagePositionPatient", 3, name) for data, name in zip(slices, names, strict=True)]
+    thickness = text_of(slices[0].get("SliceThickness"))
+    order, affine = slice_order_and_affine(
+        positions,
+        _numbers(slices[0], "ImageOrientationPatient", 6, names[0]),
+        _numbers(slices[0], "PixelSpacing", 2, names[0]),
+        names,
+        thickness_mm=None if thickness is None else float(thickness),
+    )
+    slices, files = [slices[index] for index in order], [Path(files[index]) for index in order]
+    _warn_of_fewer_slices(slices)
+    units, factors, provenance = _suv(slices)
+    stack = np.empty((len(slices), int(slices[0].Rows), int(slices[0].Columns)), np.float32)  # [k, j, i]
+    for index, (data, path) in enumerate(zip(slices, files, strict=True)):
+        stack[index] = _rescaled_pixels(data, path) * factors[index]
+    try:
+        return PetVolume(stack.transpose(2, 1, 0), affine, units, provenance, PetSource(tuple(files), series_uid))
+    except ValueError as error:
+        raise PetReadError(f"series {series_uid}: {error}") from error
+
+
+def _read_slice(path: Path) -> FileDataset:
+    try:
+        return pydicom.dcmread(path, force=True)
+    except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, NotImplementedError) as error:
+        raise PetReadError(f"{path} cannot be read as DICOM, it may be truncated: {error}") from error
+
+
+def _numbers(data: FileDataset, keyword: str, count: int, name: str) -> NDArray[np.float64]:
+    text = text_of(data.get(keyword))
+    if text is None:
+        raise PetReadError(f"{named(keyword)} is missing in {name}")
+    try:
+        numbers = np.array([float(part) for part in text.split("\\")])
+    except ValueError:
+        raise PetReadError(f"{named(keyword)} is {text!r} in {name}, {count} numbers are needed") from None
+    if numbers.shape != (count,) or not np.isfinite(numbers).all():
+        raise PetReadError(f"{named(keyword)} is {text!r} in {name}, {count} numbers are needed")
+    return numbers
+
+
+def _check_same(slices: list[FileDataset], names: list[str]) -> None:
+    """Raises PetReadError, naming tag and files, where slices of one series do not belong to one volume."""
+    for keyword in _SAME_TEXT:
+        texts = [text_of(data.get(keyword)) for data in slices]
+        odd = next((index for index, text in enumerate(texts) if text != texts[0]), None)
+        if odd is not None:
+            raise PetReadError(
+                f"mixed series: {named(keyword)} is {texts[0]} in {names[0]} and {texts[odd]} in {names[odd]}"
+            )
+    for keyword in _SAME_NUMBERS:
+        count = 2 if keyword == "PixelSpacing" else 6
+        numbers = np.array([_numbers(data, keyword, count, name) for data, name in zip(slices, names, strict=True)])
+        apart = np.abs(numbers - numbers[0]).max(axis=1)
+        odd = int(apart.argmax())
+        if apart[odd] > 1e-4:
+            raise PetReadError(
+                f"mixed series: {named(keyword)} is {numbers[0].tolist()} in {names[0]} and {numbers[odd].tolist()} "
+                f"in {names[odd]}"
+            )
+    if text_of(slices[0].get("SamplesPerPixel")) not in (None, "1"):
+        raise PetReadError(f"{named('SamplesPerPixel')} is {slices[0].SamplesPerPixel}: a colour image, no PET")
+
+
+def _warn_of_fewer_slices(slices: list[FileDataset]) -> None:
+    stated = text_of(slices[0].get("NumberOfSlices"))
+    if stated is not None and stated.isdigit() and int(stated) > len(slices):
+        logger.warning(
+            "%s is %s, %d slices are here: an end may be missing", named("NumberOfSlices"), stated, len(slices)
+        )
+
+
+def _suv(slices: list[FileDataset]) -> tuple[str, NDArray[np.float64], SuvProvenance]:
+    """Units of the voxels to be, the factor of each slice, and where it came from."""
+    units = text_of(slices[0].get("Units")) or "unknown"
+    try:
+        if any(text_of(data.get("RescaleSlope")) is None for data in slices):
+            units = "unknown"
+            raise SuvUnavailableError(f"{named('RescaleSlope')} is missing")
+        found = suv_factors(slices)
+    except SuvUnavailableError as error:
+        logger.warning("%s", error)
+        return units, np.ones(len(slices)), SuvProvenance(reason=error.reason)
+    span = float(found.factors.min()), float(found.factors.max())
+    return SUVBW, found.factors, SuvProvenance(found.rule, None, span, found.tags, found.notes)
+
+
+def _rescaled_pixels(data: FileDataset, path: Path) -> NDArray[np.float64]:
+    """[rows, columns] stored · slope + intercept."""
+    syntax = data.file_meta.get("TransferSyntaxUID") if hasattr(data, "file_meta") else None
+    if syntax is not None and syntax.is_compressed and not syntax.is_deflated:
+        return _decompressed(path, data)
+    expected = int(data.Rows) * int(data.Columns) * int(data.get("BitsAllocated", 16)) // 8
+    got = len(data.get("PixelData", b""))
+    if got < expected and "FloatPixelData" not in data:
+        raise PetReadError(f"{path} is truncated: {got} of {expected} bytes of {named('PixelData')} are there")
+    try:
+        stored = data.pixel_array
+    except (AttributeError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise PetReadError(f"{path}: its pixels cannot be read: {error}") from error
+    slope = float(text_of(data.get("RescaleSlope")) or 1.0)
+    intercept = float(text_of(data.get("RescaleIntercept")) or 0.0)
+    return stored * slope + intercept
+
+
+def _decompressed(path: Path, data: FileDataset) -> NDArray[np.float64]:
+    """Pixels of a compressed file; GDCM, inside SimpleITK, has the decoders and rescales as it reads."""
+    try:
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO("GDCMImageIO")
+        reader.SetFileName(str(path))
+        pixels = sitk.GetArrayFromImage(reader.Execute()).astype(np.float64)
+    except RuntimeError as error:
+        syntax = data.file_meta.TransferSyntaxUID
+        raise PetReadError(f"{path}: its {syntax.name} pixels cannot be decoded: {error}") from error
+    if pixels.shape != (1, int(data.Rows), int(data.Columns)):
+        raise PetReadError(f"{path}: decoded to {pixels.shape}, {named('Rows')} and {named('Columns')} say otherwise")
+    return pixels[0]
