@@ -183,7 +183,10 @@ def linear_weights(positions: Tensor, length: int, *, width: float = 1.0) -> Ten
 
 
 def _apply_along(weights: Tensor, voxels: Tensor, axis: int) -> Tensor:
-    return torch.movedim(torch.tensordot(weights, voxels, dims=([1], [axis])), 0, axis)
+    """[m, n] weights applied to one axis of [x, y, z], which has n voxels."""
+    if axis == 0:
+        return (weights @ voxels.flatten(1)).unflatten(1, voxels.shape[1:])
+    return weights @ voxels if axis == 1 else voxels @ weights.T
 
 
 @dataclass(frozen=True)
