@@ -112,7 +112,7 @@ def _check_gaps(along_mm: NDArray[np.float64], names: list[str]) -> None:
     worst = int(drift.argmax())
     if drift[worst] >= step / 2:
         raise PetReadError(
-            f"slice gaps add up to half a slice: {names[worst]} lies {drift[worst]:.2f} mm from its place in an even grid"
+            f"slice gaps add up to half a slice: {names[worst]} lies {drift[worst]:.2f} mm off an even grid"
         )
 
 
@@ -128,5 +128,5 @@ def _check_stack(
     worst = int(offset_mm.argmax())
     if offset_mm[worst] > pixel_mm / 2:
         raise PetReadError(
-            f"slices are not stacked along their normal: {names[worst]} lies {offset_mm[worst]:.2f} mm beside {names[0]}"
+            f"slices not stacked along their normal: {names[worst]} lies {offset_mm[worst]:.2f} mm beside {names[0]}"
         )
