@@ -3,14 +3,20 @@
 from seganypet.data.cohort import write_cohort
 from seganypet.data.data_list import DataList, Entry, find_problems, load_entries, read_data_list, write_data_list
 from seganypet.data.phantoms import Phantom, Scanner, make_phantom
+from seganypet.data.studies import LoadStudy, WorkingStudy, load_studies
+from seganypet.data.windows import WindowDataset
 
 __all__ = [
     "DataList",
     "Entry",
+    "LoadStudy",
     "Phantom",
     "Scanner",
+    "WindowDataset",
+    "WorkingStudy",
     "find_problems",
     "load_entries",
+    "load_studies",
     "make_phantom",
     "read_data_list",
     "write_cohort",

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from seganypet.data.data_list import Entry, write_data_list
 from seganypet.data.phantoms.phantom import make_phantom
 
-GENERATION = 1
+GENERATION = 2
 """Raised when the same seed gives other voxels than before, so that cohorts on disk are made anew."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -54,7 +54,8 @@ def write_cohort(
     Phantom n depends on (seed, n) alone, so that a longer cohort begins with a shorter one's cases. Every file appears
     complete or not at all, and a case counts once its `phantom.json` is there: a run that was cut off goes on where
     it stopped. The list names organs and lesions; fat, muscle and the like stand in the label maps and in
-    `phantom.json` only. The last `test` phantoms are the test section, the `validation` before them the validation section.
+    `phantom.json` only. The last `test` phantoms are the test section, the `validation` before them the validation
+    section.
 
     Args:
         folder: gets `phantom_0000/suv.nii.gz`, `labels.nii.gz` and `phantom.json` each, and `data_list.json`.

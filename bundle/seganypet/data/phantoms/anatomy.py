@@ -79,7 +79,7 @@ class Uptake:
 UPTAKE: dict[str, Uptake] = {
     "air": Uptake(0.005, 0.02, 0.0),
     "fat": Uptake(0.2, 0.4, 0.12),
-    "muscle": Uptake(0.45, 0.85, 0.12),
+    "muscle": Uptake(0.45, 0.85, 0.16),
     "skin": Uptake(0.35, 0.7, 0.1),
     "marrow": Uptake(0.9, 2.0, 0.1),
     "cortical_bone": Uptake(0.35, 0.7, 0.1),
@@ -92,7 +92,7 @@ UPTAKE: dict[str, Uptake] = {
     "renal_pelvis": Uptake(3.5, 18.0, 0.1),
     "urinary_bladder": Uptake(5.0, 55.0, 0.04),
     "lung": Uptake(0.32, 0.65, 0.12),
-    "bowel": Uptake(0.9, 3.2, 0.35),
+    "bowel": Uptake(0.8, 2.4, 0.2),
     "stomach": Uptake(1.2, 3.0, 0.15),
     "pancreas": Uptake(1.1, 1.9, 0.1),
     "gallbladder": Uptake(0.4, 0.9, 0.05),

@@ -120,11 +120,11 @@ class Body:
         self.skin[box] = join(self.skin[box], head, 15)
 
     def _breasts(self) -> None:
-        size = self.canvas.rng.uniform(0.75, 1.25) * (0.8 + self.patient.fat_mm / 80)
+        size = self.canvas.rng.uniform(0.65, 1.1) * (0.8 + self.patient.fat_mm / 90)
         for side in (-1, 1):
             box = self.canvas.region((min(0, side * 160), 40, 380), (max(0, side * 160), 220, 600))
             xyz = self.canvas.coordinates(box)
-            breast = ellipsoid(xyz, (side * 80, 92, 490), (62 * size, 52 * size, 66 * size))
+            breast = ellipsoid(xyz, (side * 80, 84, 490), (62 * size, 52 * size, 66 * size))
             self.skin[box] = join(self.skin[box], breast, 25)
 
     def _soft_tissue(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from seganypet.data.phantoms.anatomy import FIRST_LESION, VALUES
+from seganypet.data.phantoms.anatomy import VALUES
 from seganypet.data.phantoms.canvas import Canvas, Region
 
 
@@ -31,10 +31,10 @@ def paint_uptake(
     activity = canvas.activity[region]
     background = float(np.median(activity[inside]))
     depth = ndimage.distance_transform_edt(inside, sampling=canvas.spacing_mm).astype(np.float32)
-    suv = float(np.clip(np.exp(rng.normal(np.log(4.0 if mass else 5.5), 0.65)), 1.5, 25.0))
+    suv = float(np.clip(np.exp(rng.normal(np.log(4.6 if mass else 5.5), 0.65)), 1.5, 25.0))
     suv = max(suv, 1.5 * background) if mass or radius_mm > 8 else max(suv, 2.0 * background, 3.0)
 
-    heterogeneity = rng.uniform(0.15, 0.5) if mass else rng.uniform(0.05, 0.3)
+    heterogeneity = rng.uniform(0.12, 0.42) if mass else rng.uniform(0.05, 0.3)
     grain = rng.uniform(6.0, max(8.0, 0.45 * radius_mm))
     level = suv * np.exp(heterogeneity * canvas.field(grain, region))
     if radius_mm > 9:
@@ -47,7 +47,7 @@ def paint_uptake(
             level = _fade(level, background * rng.uniform(1.0, 2.2), quiet, inside, rng.uniform(0.05, 0.35))
         shell = rng.uniform(0, 5)  # the contour's own margin
         level = np.where(depth <= shell, 0.5 * (level + 1.5 * background), level)
-        _halo(canvas, rng, region, inside)
+        _surround(canvas, rng, region, inside, level)
     np.copyto(activity, level, where=inside)
     return suv
 
@@ -66,7 +66,7 @@ def _necrosis(
     grain = rng.uniform(0.35, 0.9) * deepest + 4
     cold = canvas.field(grain, region) + rng.uniform(1.0, 4.0) * np.minimum(depth / deepest, 0.6)
     core = rng.uniform(0.15, 0.8) * max(background, 0.5)
-    return _fade(level, core, cold, inside & (depth > rng.uniform(3, 8)), rng.uniform(0.15, 0.75))
+    return _fade(level, core, cold, inside & (depth > rng.uniform(3, 8)), rng.uniform(0.1, 0.62))
 
 
 def _fade(level: np.ndarray, low: float, order: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:
@@ -78,11 +78,14 @@ def _fade(level: np.ndarray, low: float, order: np.ndarray, among: np.ndarray, s
     return level * (1 - weight) + np.minimum(level, low) * weight
 
 
-def _halo(canvas: Canvas, rng: np.random.Generator, region: Region, inside: np.ndarray) -> None:
-    """Make the soft tissue around a mass busier: oedema and reaction."""
+def _surround(canvas: Canvas, rng: np.random.Generator, region: Region, inside: np.ndarray, level: np.ndarray) -> None:
+    """Make the soft tissue around a mass busier (oedema, reaction), and let uptake cross the contour in places."""
     outside = ndimage.distance_transform_edt(~inside, sampling=canvas.spacing_mm).astype(np.float32)
-    labels = canvas.labels[region]
-    soft = ((labels == VALUES["fat"]) | (labels == VALUES["muscle"])) & (labels < FIRST_LESION) & ~inside
-    uneven = np.exp(0.4 * canvas.field(14.0, region))
-    raise_by = rng.uniform(0.1, 1.6) * np.exp(-outside / rng.uniform(6, 16)) * uneven
-    canvas.activity[region][soft] *= (1 + raise_by)[soft]
+    labels, activity = canvas.labels[region], canvas.activity[region]
+    soft = ((labels == VALUES["fat"]) | (labels == VALUES["muscle"])) & ~inside
+    uneven = np.exp(0.7 * canvas.field(16.0, region))
+    halo = activity * (1 + rng.uniform(0.2, 2.6) * np.exp(-outside / rng.uniform(7, 22)) * uneven)
+    if rng.random() < 0.5:
+        crossing = rng.uniform(4, 12) * (canvas.field(25.0, region) - rng.uniform(0, 1)) - outside
+        halo = np.where(crossing > 0, np.maximum(halo, rng.uniform(0.3, 0.8) * level), halo)
+    np.copyto(activity, halo, where=soft)

@@ -88,8 +88,8 @@ SITES: tuple[Site, ...] = (
     Site("adrenal", (*_SOFT, "liver"), (0.5, 30), 0.6, (48, -40, 355), 12, True),
     Site("peritoneal", _SOFT, (0.3, 20), 0.6, (0, 60, 210), 70),
     Site("breast or chest wall", _SOFT, (0.5, 80), 0.8, (95, 95, 490), 30, True),
-    Site("thigh sarcoma", ("muscle", "fat"), (15, 900), 3.0, (90, 0, -70), 75, True, 3.0),
-    Site("buttock sarcoma", ("muscle", "fat"), (15, 600), 1.2, (75, -70, 60), 35, True, 2.2),
+    Site("thigh sarcoma", ("muscle", "fat"), (25, 900), 3.0, (90, 0, -70), 75, True, 3.0),
+    Site("buttock sarcoma", ("muscle", "fat"), (25, 700), 1.2, (75, -70, 60), 35, True, 2.2),
     Site("trunk sarcoma", ("muscle", "fat"), (10, 500), 1.0, (120, -30, 330), 120, True, 2.2),
     Site("arm sarcoma", ("muscle", "fat"), (5, 150), 0.6, (185, 0, 650), 50, True, 3.0),
 )
@@ -106,7 +106,7 @@ def add_lesions(
 ) -> list[Lesion]:
     """Paint lesions into a patient, each one connected component apart from the others.
 
-    Without `volumes_ml`, half of the patients get one large heterogeneous mass (a sarcoma), and all get small and
+    Without `volumes_ml`, most patients get one large heterogeneous mass (a sarcoma), and all get small and
     middle-sized lesions, log-uniform within their site's range. A lesion that finds no room is left out.
 
     Args:
@@ -125,13 +125,14 @@ def add_lesions(
         count = len(volumes_ml)
     if count is None:
         count = 1 + min(int(rng.poisson(3.2)), 8)
-    mass = rng.random() < 0.5
+    mass = volumes_ml is None and rng.random() < 0.7
+    common = [site for site in sites if volumes_ml is not None or site not in LARGE_SITES] or list(sites)
+    large = [site for site in sites if site in LARGE_SITES] or common
     lesions: list[Lesion] = []
     for number in range(count):
-        large = [site for site in sites if site in LARGE_SITES] if mass and number == 0 and volumes_ml is None else []
         for _ in range(_TRIES):
             requested = None if volumes_ml is None else float(volumes_ml[number])
-            site, volume = _draw(rng, large or sites, requested)
+            site, volume = _draw(rng, large if mass and number == 0 else common, requested)
             value = FIRST_LESION + len(lesions)
             painted = _grow(canvas, rng, site, volume, value)
             if painted is not None:
@@ -147,7 +148,8 @@ def _draw(rng: np.random.Generator, sites: Sequence[Site], volume_ml: float | No
     weights = np.array([site.weight for site in sites])
     site = sites[int(rng.choice(len(sites), p=weights / weights.sum()))]
     low, high = np.log(site.volume_ml)
-    drawn = float(np.exp(rng.uniform(low, high)))
+    share = rng.random() ** (0.6 if site in LARGE_SITES else 1.0)
+    drawn = float(np.exp(low + share * (high - low)))
     return site, drawn if volume_ml is None else volume_ml
 
 

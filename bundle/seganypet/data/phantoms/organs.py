@@ -92,8 +92,8 @@ class Organs:
         lower = z < oblique + 4 * self.canvas.field(50.0, region)
         right = np.where(lower, 15, np.where(z < horizontal, 14, 13))
         lobe = np.where(x > 0, right, np.where(lower, 12, 11))
-        vessels = 1 + 0.9 * np.exp(-(((np.abs(x) - 32) / 22) ** 2) - ((z - 490) / 45) ** 2 - ((y + 5) / 35) ** 2)
-        density = (1.05 - 0.003 * y + np.maximum(0, 30 - (z - self._dome(x, y))) * 0.012) * vessels
+        vessels = 1 + 0.7 * np.exp(-(((np.abs(x) - 32) / 22) ** 2) - ((z - 490) / 45) ** 2 - ((y + 5) / 35) ** 2)
+        density = (0.82 - 0.0025 * y + np.maximum(0, 30 - (z - self._dome(x, y))) * 0.008) * vessels
         self.canvas.paint(region, air & self._free(region), lobe, self.suv["lung"] * density)
 
     def mediastinum(self) -> None:
@@ -173,8 +173,9 @@ class Organs:
         right = ellipsoid(xyz, (70, 0, 358), (82 * size, 78 * size, 92 * size), rotation(rng, 6))
         left = ellipsoid(xyz, (rng.uniform(-20, 5), 38, 388), (76 * size, 40 * size, 36 * size), rotation(rng, 10))
         shape = join(right, left, 25) + 4 * self.canvas.field(38.0, region)
-        under = 286 + rng.normal(0, 10) + 0.75 * np.maximum(0, 95 - x) - 0.35 * (y - 10)  # visceral surface
-        shape = np.maximum(shape, under - z + 3 * self.canvas.field(30.0, region))
+        step = 1 / (1 + np.exp((x - rng.uniform(45, 75)) / 14))  # from the right lobe's tip up to the left lobe
+        under = 268 + rng.normal(0, 10) + 78 * step + 0.2 * np.maximum(0, 40 - x) - 0.3 * (y - 10)
+        shape = np.maximum(shape, under - z + 5 * self.canvas.field(30.0, region))
         inside = (shape < 0) & (self.body.core[region] < -16) & (z <= self._dome(x, y)) & (self.body.spine[region] > 12)
         self._paint(region, inside, "liver", self.suv["liver"])
         region, _, shape = self._blob((52, 46, 300), (13, 15, 26), turn=15)
@@ -246,11 +247,12 @@ class Organs:
         """Colon and loops of small bowel in the abdominal cavity, whose rest is turned to fat."""
         rng, core = self.rng, self.body.core
         region = self.canvas.region((-135, -60, 60), (135, 100, 400))
-        x, y, z = xyz = self.canvas.coordinates(region)
+        x, y, z = self.canvas.coordinates(region)
         back = -12 + 0.0011 * (np.abs(x) - 70) ** 2 - 26 * (np.abs(x) > 62)
         cavity = (core[region] < -13) & (y > back) & (z > 84) & (z < 385) & (z < self._dome(x, y))
         cavity &= (np.abs(x) < 70 + 0.5 * np.maximum(0, z - 130)) & self._free(region)
-        self.canvas.paint(region, cavity, VALUES["fat"], 1.15 * self.suv["fat"])
+        loops = np.clip(0.5 + 0.8 * self.canvas.field(13.0, region), 0, 1)  # mesentery, vessels, empty loops
+        self.canvas.paint(region, cavity, VALUES["fat"], self.suv["fat"] + loops * 0.35 * self.suv["bowel"])
         free_z = rng.normal(0, 10, 6)
         colon = [(78, 6, 165), (86, 4, 215), (90, 8, 272), (52, 56, 262 + free_z[0]), (0, 66, 250 + 2 * free_z[1])]
         colon += [(-52, 56, 278 + free_z[2]), (-98, -2, 330 + free_z[3]), (-102, -10, 260), (-96, 0, 190)]
@@ -263,14 +265,15 @@ class Organs:
             (coils, 11.5, 9.0),
         ]
         for points, radius, wall in parts:
-            level = self.suv["bowel"] * np.exp(rng.normal(0, 0.25))
+            level = (
+                self.suv["bowel"] * np.exp(rng.normal(0, 0.25)) * (rng.uniform(1.5, 3) if rng.random() < 0.12 else 1)
+            )
             box = self.canvas.region(*box_of(points, radius + 8))
             shape = tube(self.canvas.coordinates(box), points, radius) + 3 * self.canvas.field(18.0, box)
             inside = (shape < 0) & (core[box] < -11) & self._free(box)
-            patchy = level * np.exp(np.clip(0.55 * self.canvas.field(40.0, box), -1.1, 1.0))
+            patchy = level * np.exp(np.clip(0.5 * self.canvas.field(40.0, box), -1.0, 0.9))
             content = np.where(self.canvas.field(45.0, box) > 0.3, 0.3, 0.6) * patchy
             self.canvas.paint(box, inside, VALUES["bowel"], np.where(shape > -wall, patchy, content))
-        del xyz
 
     def _coils(self, points: np.ndarray) -> list[np.ndarray]:
         """The points in the order of a walk from each to the nearest not yet seen."""
@@ -285,7 +288,7 @@ class Organs:
 
     def pelvis(self) -> None:
         rng, suv = self.rng, self.suv
-        fill = rng.uniform(0.62, 1.15)
+        fill = float(np.exp(rng.uniform(np.log(0.5), np.log(1.1))))
         rise = 46 if self.body.patient.male else 38
         height = rise + 30 * fill
         region, _, bladder = self._blob((0, 22, height), (46 * fill, 36 * fill, 32 * fill), turn=5, rough_mm=2.0)
@@ -331,8 +334,9 @@ class Organs:
         mouth = (ellipsoid(xyz, (0, 52, 712), (30, 34, 14)) < 0) & within  # tongue and floor of the mouth
         self._paint(region, mouth, "muscle", float(rng.uniform(1.0, 2.2)) * suv["muscle"])
         for side, name in ((1, "parotid_gland_right"), (-1, "parotid_gland_left")):
-            gland = ellipsoid(xyz, (side * 56, 6, 730), (11, 18, 26)) + 2 * self.canvas.field(14.0, region)
-            self._paint(region, (gland < 0) & (self.body.skin[region] < -3), name, suv["parotid_gland"])
+            gland = ellipsoid(xyz, (side * 49, 0, 728), (12, 16, 24)) + 2 * self.canvas.field(14.0, region)
+            beside = (gland < 0) & (self.body.skin[region] < -3) & (self.canvas.labels[region] > 0)
+            self.canvas.paint(region, beside, VALUES[name], suv["parotid_gland"])
             tonsil = ellipsoid(xyz, (side * 16, 22, 712), (8, 9, 13)) < 0
             self._paint(region, tonsil & within, "tonsils", suv["tonsils"])
             orbit = ellipsoid(xyz, (side * 31, 74, 782), (13, 14, 13))
