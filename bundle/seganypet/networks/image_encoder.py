@@ -62,6 +62,7 @@ class ImageEncoder(nn.Module):
         if img_size % patch_size:
             raise ValueError(f"patch_size must divide img_size {img_size}, got {patch_size}")
         self.img_size = img_size
+        self.in_chans = in_chans
         grid = img_size // patch_size
         self.patch_embed = PatchEmbedding(in_chans, embed_dim, patch_size)
         self.register_parameter(

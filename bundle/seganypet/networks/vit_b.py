@@ -93,9 +93,9 @@ class SegAnyPETNetwork(nn.Module):
         Raises:
             ValueError: another shape.
         """
-        size = self.window_size
-        if image.ndim != 5 or tuple(image.shape[2:]) != (size, size, size):
-            raise ValueError(f"image must be [B, 1, {size}, {size}, {size}], got {list(image.shape)}")
+        channels, size = self.image_encoder.in_chans, self.window_size
+        if image.ndim != 5 or tuple(image.shape[1:]) != (channels, size, size, size):
+            raise ValueError(f"image must be [B, {channels}, {size}, {size}, {size}], got {list(image.shape)}")
         return self.image_encoder(image)
 
     def decode(

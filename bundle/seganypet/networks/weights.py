@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +20,15 @@ from .registry import build_network
 from .settings import DEFAULT_SETTINGS, NetworkSettings
 
 STATE_KEYS = ("model", "model_state_dict", "state_dict")  # ours, the released files', others'
-SAFE_GLOBALS: Final = (argparse.Namespace, Counter)  # plain containers that the released files hold beside tensors
+NUMPY_SCALAR = np.float64().__reduce__()[0]  # what a pickle rebuilds a numpy number with
+SAFE_GLOBALS: Final[list[Any]] = [  # released files hold a Namespace; losses kept beside it may be numpy numbers
+    argparse.Namespace,
+    Counter,
+    (NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
+    (NUMPY_SCALAR, "numpy._core.multiarray.scalar"),  # the same, written by numpy 2
+    np.dtype,
+    *(type(np.dtype(name)) for name in ("float32", "float64", "int64")),
+]
 NAMED_AT_MOST = 8
 _safe_globals_lock = threading.Lock()  # torch's allow-list is one for the whole process
 
@@ -122,7 +131,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     if not Path(path).is_file():
         raise FileNotFoundError(f"no file of weights at {path}")
     try:
-        with _safe_globals_lock, torch.serialization.safe_globals(list(SAFE_GLOBALS)):
+        with _safe_globals_lock, torch.serialization.safe_globals(SAFE_GLOBALS):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken or hostile file can raise anything
         raise ValueError(f"{path} is no checkpoint that can be read safely: {_reason(error)}") from error
