@@ -5,6 +5,7 @@ from seganypet.pet.dicom_writer import SyntheticPatient, SyntheticScan, write_pe
 from seganypet.pet.errors import PetReadError, SuvUnavailableError
 from seganypet.pet.nifti import write_mask_nifti
 from seganypet.pet.read import read_pet
+from seganypet.pet.segmentation_export import write_seg
 from seganypet.pet.suv import SuvFactors, suv_factors
 from seganypet.pet.uptake import Uptake, measure_uptake
 from seganypet.pet.volume import PetSource, PetVolume, SuvProvenance
@@ -27,4 +28,5 @@ __all__ = [
     "suv_factors",
     "write_mask_nifti",
     "write_pet_dicom_series",
+    "write_seg",
 ]

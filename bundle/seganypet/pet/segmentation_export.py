@@ -1,0 +1,170 @@
+"""Masks as a DICOM SEG that refers to the PET series they were drawn on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from highdicom import AlgorithmIdentificationSequence
+from highdicom.seg import Segmentation, SegmentDescription
+from numpy.typing import ArrayLike, NDArray
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.sr.coding import Code
+from pydicom.uid import generate_uid
+
+from seganypet.pet.headers import named, text_of
+from seganypet.pet.segment_codes import code_of_label
+from seganypet.pet.volume import PetVolume
+
+logger = logging.getLogger(__name__)
+
+_ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+# what a SEG takes over from the images, and DICOM allows to be empty but not absent
+_MAY_BE_EMPTY = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "PositionReferenceIndicator",
+)
+
+
+def write_seg(
+    masks: ArrayLike | Mapping[str, ArrayLike],
+    volume: PetVolume,
+    path: str | Path,
+    *,
+    labels: str | Sequence[str] | None = None,
+    tracking_uids: Mapping[str, str] | None = None,
+    series_description: str = "SegAnyPET segmentation",
+    algorithm_type: str = "SEMIAUTOMATIC",
+    algorithm_version: str = "1",
+) -> Path:
+    """One DICOM SEG (BINARY) with a segment per label, on the grid of the volume's own DICOM slices.
+
+    Args:
+        masks: name → mask [i, j, k] (masks may overlap); or one mask or label map [i, j, k], named by `labels`.
+        volume: read from DICOM; its slices are referred to.
+        path: of the file, ".dcm" by custom; its folder is made.
+        labels: for one array: the name of value 1, or of the values 1, 2, ….
+        tracking_uids: label → UID under which the lesion is followed between studies; new ones are made where missing.
+        series_description: SeriesDescription of the SEG.
+        algorithm_type: "SEMIAUTOMATIC" for clicks, "MANUAL" for a mask that a reader drew.
+        algorithm_version: of the weights, goes into the algorithm's identification.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: a volume that was not read from DICOM, a mask of another shape, an empty mask (it is named), values
+            without a label, or slices without FrameOfReferenceUID.
+    """
+    named_masks = _named_masks(masks, labels, volume.shape)
+    slices = _source_headers(volume)
+    pixels = np.stack([mask.T for mask in named_masks.values()], axis=-1).astype(np.uint8)  # [k, j, i, segments]
+    known = tracking_uids or {}
+    descriptions = [
+        _description(number, label, known.get(label), algorithm_type, algorithm_version)
+        for number, label in enumerate(named_masks, start=1)
+    ]
+    segmentation = Segmentation(
+        source_images=slices,
+        pixel_array=pixels,
+        segmentation_type="BINARY",
+        segment_descriptions=descriptions,
+        series_instance_uid=generate_uid(),
+        series_number=300,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="SegAnyPET",
+        manufacturer_model_name="SegAnyPET for MONAI",
+        software_versions=algorithm_version,
+        device_serial_number="0",
+        content_label="SEGANYPET",
+        series_description=series_description,
+    )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    segmentation.save_as(path)
+    return path
+
+
+def _named_masks(
+    masks: ArrayLike | Mapping[str, ArrayLike], labels: str | Sequence[str] | None, shape: tuple[int, int, int]
+) -> dict[str, NDArray[np.bool_]]:
+    if isinstance(masks, Mapping):
+        if labels is not None:
+            raise ValueError("labels is for one array; masks that come by name have theirs")
+        found = {str(label): np.asarray(mask) != 0 for label, mask in masks.items()}
+    else:
+        names = [labels] if isinstance(labels, str) else list(labels or ["segment"])
+        array = np.asarray(masks)
+        if len(set(names)) < len(names):
+            raise ValueError(f"labels must differ from each other, got {names}")
+        highest = int(array.max(initial=0))
+        if highest > len(names) or (array.dtype.kind == "f" and not np.array_equal(array, np.rint(array))):
+            raise ValueError(f"the mask holds values up to {array.max():g}, labels names {len(names)}: {names}")
+        found = {name: array == value for value, name in enumerate(names, start=1)}
+    if not found:
+        raise ValueError("no masks to write")
+    for label, mask in found.items():
+        if mask.shape != shape:
+            raise ValueError(f"mask {label!r} has shape {mask.shape}, the volume {shape}")
+        if not mask.any():
+            raise ValueError(f"mask {label!r} is empty, a DICOM SEG cannot hold it")
+    return found
+
+
+def _source_headers(volume: PetVolume) -> list[Dataset]:
+    """Headers of the slices in the order of k, complete enough to be referred to."""
+    if volume.source is None or not volume.source.is_dicom:
+        raise ValueError("a DICOM SEG refers to DICOM slices; this volume was not read from DICOM: write NIfTI")
+    slices: list[Dataset] = []
+    for file in volume.source.files:
+        header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+        if text_of(header.get("FrameOfReferenceUID")) is None:
+            raise ValueError(f"{named('FrameOfReferenceUID')} is missing in {file}: a SEG cannot refer to it")
+        for keyword in _MAY_BE_EMPTY:
+            if keyword not in header:
+                setattr(header, keyword, "")
+        if text_of(header.get("SliceThickness")) is None:
+            header.SliceThickness = f"{volume.spacing_mm[2]:.6g}"
+        slices.append(header)
+    return slices
+
+
+def _description(
+    number: int, label: str, tracking_uid: str | None, algorithm_type: str, version: str
+) -> SegmentDescription:
+    code = code_of_label(label)
+    identification = AlgorithmIdentificationSequence(name="SegAnyPET", family=_ARTIFICIAL_INTELLIGENCE, version=version)
+    description = SegmentDescription(
+        segment_number=number,
+        segment_label=label[:64],
+        segmented_property_category=code.category,
+        segmented_property_type=code.type,
+        algorithm_type=algorithm_type,
+        algorithm_identification=None if algorithm_type == "MANUAL" else identification,
+        tracking_uid=tracking_uid or generate_uid(),
+        tracking_id=label[:64],
+    )
+    if code.side is not None:
+        item: Any = description.SegmentedPropertyTypeCodeSequence[0]
+        item.SegmentedPropertyTypeModifierCodeSequence = DicomSequence([_coded(code.side)])
+    return description
+
+
+def _coded(code: Code) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    return item
