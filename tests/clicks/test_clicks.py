@@ -45,7 +45,8 @@ def test_depth_is_greatest_in_the_middle():
     mask = torch.zeros(1, 1, 15, 15, 15, dtype=torch.bool)
     mask[..., 3:12, 3:12, 3:12] = True
     score = depth_score(mask)
-    assert score[0, 0, 7, 7, 7] == 1
+    deepest = torch.tensor(np.unravel_index(int(score.argmax()), (15, 15, 15)))
+    assert (deepest - 7).abs().max() <= 1
     assert score[0, 0, 3, 3, 3] < 0.5
     assert score[~mask].eq(0).all()
 

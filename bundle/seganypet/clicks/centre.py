@@ -28,7 +28,7 @@ def centre_click(
         if not where:
             continue
         box = where[0]
-        components, count = ndimage.label(error[box])
+        components, _ = ndimage.label(error[box])
         sizes = np.bincount(components.ravel())[1:]
         largest = int(sizes.argmax())
         if best is None or sizes[largest] > best[0]:

@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BLOB_CELLS = (3, 7, 15)  # box widths whose averages tell how deep inside a blob a voxel lies
+BLOB_CELLS = (3, 5, 9)  # box widths, in pairs of voxels, whose averages tell how deep inside a blob a voxel lies
 CENTRE_POWER = 6.0
 
 
 def depth_score(mask: Tensor) -> Tensor:
     """How deep inside `mask` each of its voxels lies, relative to the deepest; 0 outside.
 
-    A distance transform would need a pass over the CPU for every click; averages over boxes of three sizes order voxels
-    nearly the same way.
+    A distance transform would need a pass over the CPU for every click; averages over boxes of three sizes, at half the
+    resolution, order voxels nearly the same way.
 
     Args:
         mask: [B, 1, D, H, W] bool.
@@ -23,10 +23,16 @@ def depth_score(mask: Tensor) -> Tensor:
         [B, 1, D, H, W] in [0, 1].
     """
     inside = mask.float()
-    score = torch.zeros_like(inside)
+    coarse = F.avg_pool3d(inside, 2, ceil_mode=True)
+    score = torch.zeros_like(coarse)
     for cells in BLOB_CELLS:
-        score += F.avg_pool3d(inside, cells, stride=1, padding=cells // 2)
-    score *= inside
+        mean = coarse
+        for axis in range(3):  # one axis at a time: 3·n instead of n³ additions
+            width = min(cells, (coarse.shape[2 + axis] - 1) // 2 * 2 + 1)
+            kernel = [width if a == axis else 1 for a in range(3)]
+            mean = F.avg_pool3d(mean, kernel, stride=1, padding=[n // 2 for n in kernel])
+        score += mean
+    score = F.interpolate(score, size=mask.shape[2:], mode="trilinear", align_corners=False) * inside
     return score / score.amax(dim=(1, 2, 3, 4), keepdim=True).clamp_min(1e-6)
 
 

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seganypet.networks.click_network import ClickNetwork
 from seganypet.networks.dense_prompts import (
     NARROW_CELLS,
     NEIGHBOURHOOD_MM,
@@ -23,6 +24,7 @@ from seganypet.networks.settings import NetworkSettings
 
 WINDOW = 80
 KEY_CHANNELS = 16
+EMPTY_LOGIT = -4.0  # an untrained network answers "nothing": targets fill a few per cent of a window
 LOGIT_SCALE = 4.0  # previous logits are read as tanh(logit / 4)
 
 
@@ -50,8 +52,10 @@ class Conv3d(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
         direct = x.device.type == "cpu" and x.shape[0] == 1 and not torch.is_grad_enabled() and x.dtype == torch.float32
         if direct and torch.backends.mkldnn.is_available() and not torch.jit.is_tracing():
-            padding, stride, dilation = list(self.padding), list(self.stride), list(self.dilation)
-            return torch.mkldnn_convolution(x, self.weight, self.bias, padding, stride, dilation, self.groups)
+            padding = [int(n) for n in self.padding]
+            return torch.mkldnn_convolution(
+                x, self.weight, self.bias, padding, list(self.stride), list(self.dilation), self.groups
+            )
         return super().forward(x)
 
 
@@ -139,6 +143,8 @@ class CompactDecoder(nn.Module):
         self.up2, self.merge2 = up(48, 16), ResidualBlock(16)
         self.head_norm = ChannelNorm(16)
         self.head = Conv3d(16, 8, 1)
+        if self.head.bias is not None:
+            nn.init.constant_(self.head.bias, EMPTY_LOGIT)
 
     def forward(
         self, features: tuple[Tensor, Tensor, Tensor], prompts: Tensor, points: Tensor, labels: Tensor
@@ -156,7 +162,7 @@ class CompactDecoder(nn.Module):
     @staticmethod
     def correlate(key: Tensor, points: Tensor, labels: Tensor) -> Tensor:
         """[B, 2, G, G, G]: how alike each cell's features are to those under a positive, and a negative, click."""
-        batch, channels, *grid = key.shape
+        batch, _, *grid = key.shape
         if points.shape[1] == 0:
             return key.new_zeros((batch, 2, *grid))
         key = F.normalize(key.float(), dim=1)
@@ -166,7 +172,7 @@ class CompactDecoder(nn.Module):
         return torch.stack(maps, 1).reshape(batch, 2, *grid)
 
 
-class CompactNetwork(nn.Module):
+class CompactNetwork(ClickNetwork):
     """The embedded click network.
 
     Points are voxels of the window in tensor order (dim0, dim1, dim2), labels 1 positive, 0 negative, −1 none (a place
@@ -190,7 +196,7 @@ class CompactNetwork(nn.Module):
         self.settings = settings
         self.encoder = CompactEncoder(self.window_size)
         self.decoder = CompactDecoder()
-        self.to(memory_format=torch.channels_last_3d)
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def encode(self, image: Tensor) -> Tensor:
         """Everything of the window that no click changes.

@@ -1,0 +1,107 @@
+"""A labelled study, ready to cut training windows from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.data import CacheDataset
+from monai.transforms.transform import Transform
+from torch import Tensor
+
+from seganypet.data.data_list import Entry, read_data_list
+from seganypet.data.preprocessing import working_image
+from seganypet.data.targets import Target, resample_labels, split_targets
+from seganypet.networks.settings import NetworkSettings
+from seganypet.pet import read_pet
+
+
+@dataclass(frozen=True)
+class WorkingStudy:
+    """One entry of a data list on the working grid.
+
+    Args:
+        name: the image's path as the list gives it.
+        uptake: [x, y, z] float16 SUV.
+        target_map: [x, y, z] int16 target indices, 0 background.
+        targets: what the indices mean; never empty.
+        high_quality: whether an expert checked the labels.
+    """
+
+    name: str
+    uptake: Tensor
+    target_map: Tensor
+    targets: tuple[Target, ...]
+    high_quality: bool
+
+
+class LoadStudy(Transform):
+    """Reads an entry of a data list: PET to the working grid, label map to targets.
+
+    Args:
+        settings: of the weights that will be trained.
+        leave_out: label names that are no targets, tissue that nobody clicks on, for example.
+
+    Raises:
+        ValueError: image and label of different geometry, or a label map without any named target.
+    """
+
+    def __init__(self, settings: NetworkSettings, leave_out: Collection[str] = ()) -> None:
+        self.settings = settings
+        self.leave_out = frozenset(leave_out)
+
+    def __call__(self, entry: Entry) -> WorkingStudy:
+        volume = read_pet(entry.image)
+        label_image: Any = nib.load(entry.label)
+        labels = np.asarray(label_image.dataobj)
+        if labels.shape != volume.shape:
+            raise ValueError(f"label {entry.label} has shape {labels.shape}, its image {entry.image} {volume.shape}")
+        if not np.allclose(label_image.affine, volume.affine, atol=1e-2):
+            raise ValueError(f"label {entry.label} lies elsewhere in space than its image {entry.image}")
+        image = working_image(volume, self.settings)
+        names = {value: name for value, name in entry.label_names.items() if name not in self.leave_out}
+        target_map, targets = split_targets(resample_labels(labels, image.grid, sorted(names)), names)
+        if not targets:
+            raise ValueError(f"label {entry.label} holds none of its named labels {names}")
+        return WorkingStudy(
+            name=str(entry.image),
+            uptake=image.voxels.to(torch.float16),
+            target_map=target_map,
+            targets=tuple(targets),
+            high_quality=entry.quality == "high",
+        )
+
+
+def load_studies(
+    data_lists: Sequence[str | Path],
+    section: str,
+    settings: NetworkSettings,
+    *,
+    leave_out: Collection[str] = (),
+    workers: int = 2,
+) -> CacheDataset:
+    """The studies of one section of some data lists, read once and kept in memory.
+
+    Args:
+        data_lists: JSON files, see `seganypet.data.data_list`.
+        section: "training", "validation" or "test".
+        settings: of the weights to train.
+        leave_out: label names that are no targets.
+        workers: threads that read.
+
+    Returns:
+        A dataset of `WorkingStudy`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_data_list`; or a section without an entry in any list.
+    """
+    entries = [entry for path in data_lists for entry in read_data_list(path)[section]]
+    if not entries:
+        raise ValueError(f"no {section} entries in {', '.join(map(str, data_lists))}")
+    transform = LoadStudy(settings, leave_out)
+    return CacheDataset(entries, transform, num_workers=workers, progress=True, copy_cache=False)

@@ -1,0 +1,1 @@
+"""Click protocols, metrics, pictures and reports."""

@@ -1,0 +1,37 @@
+"""What every network here is to the rooms above: encode a window once, decode its clicks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from .settings import NetworkSettings
+
+
+class ClickNetwork(nn.Module, ABC):
+    """A network that answers clicks on a window.
+
+    Attributes:
+        settings: what its weights were, or will be, trained with.
+        window_size: voxels along each axis of its image, S.
+        logit_stride: voxels per logit along each axis; its logits have L = S / logit_stride cells.
+    """
+
+    settings: NetworkSettings
+    window_size: int
+    logit_stride: int
+
+    @abstractmethod
+    def encode(self, image: Tensor) -> Tensor:
+        """[B, 1, S, S, S] normalised → the embedding, [B, ...], all that no click changes."""
+
+    @abstractmethod
+    def decode(
+        self,
+        embedding: Tensor,
+        points: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        mask_logits: Tensor | None = None,
+    ) -> Tensor:
+        """Embedding, points [B, N, 3] in window voxels with labels [B, N], previous logits → [B, 1, L, L, L]."""

@@ -1,0 +1,59 @@
+"""Losses on click rollouts."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NEGATIVES_FLOOR = 300.0
+
+
+class BalancedClickLoss(nn.Module):
+    """Squared soft Dice plus a cross-entropy balanced between target and background.
+
+    A plain mean of the cross-entropy over a window's voxels is dominated by background, and a network trained from
+    nothing answers "empty" for hundreds of windows. Here the positives' mean stands beside the negatives' sum over
+    (2n + 300), n the number of positives: false voxels weigh relative to the target's size.
+
+    Args:
+        entropy_weight: weight of the cross-entropy.
+    """
+
+    def __init__(self, entropy_weight: float = 0.5) -> None:
+        super().__init__()
+        self.entropy_weight = entropy_weight
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The mean over samples, targets and clicks.
+
+        Args:
+            logits: [B, T, R, S, S, S]; decodes without a graph add a constant.
+            targets: [B, T, S, S, S] bool.
+
+        Returns:
+            A scalar.
+        """
+        logits = logits.flatten(3)  # [B, T, R, V]
+        target = targets.flatten(2)[:, :, None].to(logits.dtype)  # [B, T, 1, V]
+        return (soft_dice_loss(logits, target) + self.entropy_weight * balanced_entropy(logits, target)).mean()
+
+
+def soft_dice_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
+    """1 − 2·Σpy / (Σp² + Σy²) over the last axis, with `smooth` added above and below.
+
+    Args:
+        logits: [..., V].
+        target: [..., V] in [0, 1], broadcastable.
+    """
+    probability = logits.sigmoid()
+    overlap = (probability * target).sum(-1)
+    return 1 - (2 * overlap + smooth) / (probability.square().sum(-1) + target.square().sum(-1) + smooth)
+
+
+def balanced_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy over the target's n voxels plus its sum over the others / (2n + 300); [..., V] → [...]."""
+    entropy = F.binary_cross_entropy_with_logits(logits, target.expand_as(logits), reduction="none")
+    size = target.sum(-1)
+    positive = (entropy * target).sum(-1) / size.clamp_min(1)
+    negative = (entropy * (1 - target)).sum(-1) / (2 * size + NEGATIVES_FLOOR)
+    return positive + negative

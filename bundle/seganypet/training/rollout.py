@@ -1,0 +1,126 @@
+"""Click rollouts: encode a window once, then click, decode and click again where the answer is wrong."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from seganypet.clicks import draw_error_click, draw_first_click
+from seganypet.networks.click_network import ClickNetwork
+
+
+class ClickRollout(nn.Module):
+    """What a trainer trains and DDP wraps: one forward does all clicks, so that gradients stay synchronised.
+
+    Every target gets its own clicks on the shared encoding. After the drawn clicks one step without any click may
+    follow, on the last logits with half a window wiped out: what a neighbouring window is asked at inference, which
+    gets the part of the mask that the first window saw.
+
+    Args:
+        network: `encode` and `decode` as the networks package defines them.
+        clicks: number of clicks per target.
+        random_count: draw the number of clicks of each batch from 1 to `clicks` instead.
+        gradient_share: how often an intermediate decode is trained; the first and the last always are. The others only
+            lead to the next click and cost no backward pass.
+        mask_only_share: how often the step without clicks is added.
+        autocast: compute in bfloat16 where the device has it.
+    """
+
+    def __init__(
+        self,
+        network: ClickNetwork,
+        *,
+        clicks: int = 5,
+        random_count: bool = True,
+        gradient_share: float = 0.0,
+        mask_only_share: float = 0.2,
+        autocast: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.clicks = clicks
+        self.random_count = random_count
+        self.gradient_share = gradient_share
+        self.mask_only_share = mask_only_share
+        self.autocast = autocast
+
+    def forward(self, image: Tensor, targets: Tensor, seeds: Tensor) -> Tensor:
+        """Logits after every click.
+
+        Args:
+            image: [B, 1, S, S, S], normalised.
+            targets: [B, T, S, S, S] bool, which the clicks are drawn from.
+            seeds: [B] int64; clicks follow from them alone.
+
+        Returns:
+            [B, T, R, S, S, S] logits in the order of clicking: of the trained decodes in training mode, where R varies,
+            and of all `clicks` in evaluation mode.
+        """
+        batch, count, *size = targets.shape
+        uniform = draw_uniform(seeds, count, self.clicks + 1).to(image.device)  # [B·T, clicks + 1, 2]
+        plan = torch.Generator().manual_seed(int(seeds.sum() % 2**62))
+        steps = self.clicks
+        if self.training and self.random_count:
+            steps = int(torch.randint(1, self.clicks + 1, (), generator=plan))
+        target = targets.reshape(batch * count, 1, *size)
+        repeated = image.repeat_interleave(count, 0)
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.autocast):
+            embedding = self.network.encode(image).repeat_interleave(count, 0)
+        points = image.new_zeros((batch * count, 0, 3))
+        labels = image.new_zeros((batch * count, 0))
+        stride = self.network.logit_stride
+        low_res = image.new_zeros((batch * count, 1, *(n // stride for n in size)))
+        logits: list[Tensor] = []
+        current = self._full_size(low_res, size)
+        for step in range(steps):
+            if step == 0:
+                point, label = draw_first_click(target, repeated, uniform[:, 0]), labels.new_ones(batch * count)
+            else:
+                point, label = draw_error_click(current > 0, target, uniform[:, step])
+            points = torch.cat([points, point[:, None]], 1)
+            labels = torch.cat([labels, label[:, None]], 1)
+            if self.network.settings.points == "newest":
+                points, labels = points[:, -1:], labels[:, -1:]
+            keeps = step in (0, steps - 1) or bool(torch.rand((), generator=plan) < self.gradient_share)
+            low_res = self._decode(embedding, points, labels, low_res.detach(), gradient=keeps)
+            current = self._full_size(low_res, size)
+            if keeps or not self.training:
+                logits.append(current)
+        if self.training and torch.rand((), generator=plan) < self.mask_only_share:
+            wiped = wipe_half(low_res.detach(), plan)
+            low_res = self._decode(embedding, None, None, wiped, gradient=True)
+            logits.append(self._full_size(low_res, size))
+        return torch.cat(logits, 1).reshape(batch, count, len(logits), *size)
+
+    def _decode(
+        self, embedding: Tensor, points: Tensor | None, labels: Tensor | None, low_res: Tensor, *, gradient: bool
+    ) -> Tensor:
+        enabled = torch.is_grad_enabled() and gradient
+        with (
+            torch.set_grad_enabled(enabled),
+            torch.autocast(embedding.device.type, torch.bfloat16, enabled=self.autocast),
+        ):
+            return self.network.decode(embedding, points, labels, low_res).float()
+
+    @staticmethod
+    def _full_size(low_res: Tensor, size: list[int]) -> Tensor:
+        if list(low_res.shape[2:]) == list(size):
+            return low_res
+        return nn.functional.interpolate(low_res, size=size, mode="trilinear", align_corners=False)
+
+
+def draw_uniform(seeds: Tensor, targets: int, steps: int) -> Tensor:
+    """[B·T, steps, 2] numbers in [0, 1) that follow from each sample's seed, whatever batch it stands in."""
+    numbers = [
+        torch.rand((targets, steps, 2), generator=torch.Generator().manual_seed(int(seed))) for seed in seeds.tolist()
+    ]
+    return torch.cat(numbers)
+
+
+def wipe_half(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Logits [B, 1, L, L, L] with one half along a random axis set to 0, "nothing known"."""
+    axis, upper = 2 + int(torch.randint(3, (), generator=generator)), bool(torch.randint(2, (), generator=generator))
+    half = logits.shape[axis] // 2
+    wiped = logits.clone()
+    wiped.narrow(axis, half if upper else 0, half).zero_()
+    return wiped
