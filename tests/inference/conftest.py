@@ -1,65 +1,7 @@
-"""Small volumes, and networks whose answer is known by hand."""
-
-import threading
-
-import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
-from scipy import ndimage
-from torch import nn
-
-from seganypet.networks.settings import NetworkSettings
-from seganypet.pet import PetVolume
-
-
-class ComponentNet(nn.Module):
-    """Answers with the connected hot regions that a positive click or the previous mask touches and no negative does.
-
-    Hot is SUV above 0.5; the logits are linear in SUV there, −1 elsewhere.
-    """
-
-    def __init__(self, *, window=16, stride=2, spacing_mm=2.0, placement="grid", points="accumulated"):
-        super().__init__()
-        self.settings = NetworkSettings("compact", spacing_mm, "asinh_suv", placement, points)
-        self.window_size, self.logit_stride = window, stride
-        self.register_buffer("weights", torch.zeros(1))
-        self.encoded, self.decoded, self.threads_inside = [], [], 0
-
-    def encode(self, image):
-        assert image.shape == (1, 1, *(self.window_size,) * 3)
-        self._alone()
-        self.encoded.append(image.clone())
-        return F.avg_pool3d(torch.sinh(image), self.logit_stride)
-
-    def decode(self, embedding, points=None, point_labels=None, mask_logits=None):
-        self._alone()
-        self.decoded.append((points, point_labels, mask_logits))
-        uptake = embedding[0, 0].float()
-        regions, _ = ndimage.label((uptake > 0.5).numpy())
-        wanted = set(np.unique(regions[(mask_logits[0, 0] > 0).numpy()])) if mask_logits is not None else set()
-        for point, label in zip(*(([], []) if points is None else (points[0], point_labels[0])), strict=True):
-            cell = ((point + 0.5) / self.logit_stride).floor().long().clamp(0, uptake.shape[0] - 1)
-            region = int(regions[tuple(cell)])
-            (wanted.add if label == 1 else wanted.discard)(region)
-        selected = torch.from_numpy(np.isin(regions, sorted(wanted - {0})))
-        return torch.where(selected, uptake - 0.5, torch.clamp(uptake - 0.5, max=-0.01))[None, None]
-
-    def _alone(self):
-        """Fails when two threads compute at once."""
-        self.threads_inside += 1
-        assert self.threads_inside == 1, f"{self.threads_inside} computations at once in {threading.current_thread()}"
-        self.threads_inside -= 1
-
-
-def box_volume(shape, *boxes, spacing_mm=2.0, suv=2.0):
-    """A PetVolume of 0 with boxes ((i0, i1), (j0, j1), (k0, k1)) of the given SUV."""
-    voxels = np.zeros(shape, dtype=np.float32)
-    for box in boxes:
-        voxels[tuple(slice(*axis) for axis in box)] = suv
-    return PetVolume(voxels, np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0]))
+from fake_networks import ComponentNet
 
 
 @pytest.fixture
-def component_net():
+def component_net() -> ComponentNet:
     return ComponentNet()
