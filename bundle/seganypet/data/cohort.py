@@ -17,7 +17,7 @@ from tqdm import tqdm
 from seganypet.data.data_list import Entry, write_data_list
 from seganypet.data.phantoms.phantom import make_phantom
 
-GENERATION = 2
+GENERATION = 3
 """Raised when the same seed gives other voxels than before, so that cohorts on disk are made anew."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

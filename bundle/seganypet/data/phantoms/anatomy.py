@@ -38,10 +38,9 @@ LABELS: dict[int, str] = {
     29: "spinal_cord",
     30: "gallbladder",
     31: "airways",
-    32: "lungs",
 }
 VALUES: dict[str, int] = {name: value for value, name in LABELS.items()}
-LUNG_VALUES = (11, 12, 13, 14, 15, 32)
+LUNG_VALUES = (11, 12, 13, 14, 15)
 CONTEXT_NAMES = frozenset(
     {"fat", "muscle", "skeleton", "vessels", "ureters", "airways", "spinal_cord", "bowel"}
     | {"tonsils", "testes", "thyroid_gland"}

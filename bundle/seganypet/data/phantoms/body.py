@@ -48,7 +48,7 @@ class Body:
     """
 
     def __init__(self, canvas: Canvas, patient: Patient, suv: dict[str, float]) -> None:
-        self.canvas, self.patient, self.suv = canvas, patient, suv
+        self.canvas, self.patient, self.suv, self.male = canvas, patient, suv, patient.male
         self.core = self._trunk() + 2.5 * canvas.field(45.0)
         thickness = patient.fat_mm * (1 + 0.25 * canvas.field(70.0))
         z = canvas.axes[2]

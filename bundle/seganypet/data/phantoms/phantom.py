@@ -13,7 +13,7 @@ from seganypet.data.phantoms.anatomy import CONTEXT_NAMES, LABELS, UPTAKE, draw_
 from seganypet.data.phantoms.body import Body
 from seganypet.data.phantoms.canvas import Canvas
 from seganypet.data.phantoms.lesions import Lesion, add_lesions
-from seganypet.data.phantoms.organs import Organs
+from seganypet.data.phantoms.organs import paint_organs
 from seganypet.data.phantoms.patient import Patient, draw_patient
 from seganypet.data.phantoms.scanner import Scanner, add_noise, blur, draw_scanner, draw_voxel_size
 
@@ -110,7 +110,7 @@ def make_phantom(
 
     canvas, affine = _canvas(patient, spacing, rng)
     body = Body(canvas, patient, suv)
-    Organs(body, suv).paint_all()
+    paint_organs(body, suv)
     add_texture(canvas)
     lesions = add_lesions(canvas, rng, count=lesion_count, volumes_ml=lesion_volumes_ml)
     image = add_noise(blur(canvas.activity, spacing, scanner.fwhm_mm), spacing, scanner, rng)
