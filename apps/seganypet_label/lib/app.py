@@ -1,0 +1,105 @@
+"""The MONAI Label app: one click model over a folder of PET studies."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from monailabel.config import settings
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.utils.sessions import SessionInfo, Sessions
+
+import seganypet
+from lib.app_settings import AppSettings
+from lib.click_task import ClickTask
+from lib.datastore import StudyStore
+from lib.encode_ahead import EncodeAhead
+from lib.names import is_session_id
+from lib.strategies import First, Random
+from lib.study_access import OpenStudy, StudyAccess
+from lib.volumes import Volumes, read_study, write_study_nifti
+from lib.weights import Weights
+
+logger = logging.getLogger(__name__)
+MB = 2**20
+
+
+class SegAnyPETApp(MONAILabelApp):
+    """Serves clicks on whole-body PET to Slicer and OHIF.
+
+    Args:
+        app_dir: the app's folder.
+        studies: folder of NIfTI files and DICOM PET series, or a DICOMweb URL.
+        conf: `--conf key value` pairs; see `AppSettings`.
+
+    Raises:
+        ValueError, FileNotFoundError: a `--conf` value that cannot be; the key is named.
+    """
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        self.options = AppSettings.from_conf(conf, bundle=Path(seganypet.__file__).resolve().parents[1])
+        self.volumes = Volumes(self.options.study_mb * MB)
+        self.weights = Weights(self.options.weights, self.options.device, cache_bytes=self.options.embedding_mb * MB)
+        self.click_tasks: dict[str, ClickTask] = {}
+        self.ahead = EncodeAhead(self.weights, self.options.encode_ahead_s)
+        super().__init__(
+            app_dir=app_dir,
+            studies=studies,
+            conf=conf,
+            name="SegAnyPET",
+            description="Organs and lesions of a whole-body PET by clicks",
+            labels=list(self.options.labels),
+        )
+        self.access = StudyAccess(self.datastore(), self.sessions(), self.volumes)
+        logger.info("weights in force: %s", self.weights.info())
+
+    def init_datastore(self) -> Datastore:
+        if self.studies.startswith(("http://", "https://")):
+            return super().init_datastore()
+        return StudyStore(self.studies, _series_to_nifti, auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD)
+
+    def init_infers(self) -> dict[str, InferTask]:
+        self.click_tasks = {self.options.model: ClickTask(self.options.labels, self.weights, self.volumes)}
+        return dict(self.click_tasks)
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        return {"random": Random(), "first": First()}
+
+    def info(self) -> dict[str, Any]:
+        return {**super().info(), "encoded_ahead": self.ahead.progress()}
+
+    def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
+        sample: dict[str, Any] = super().next_sample(request)
+        if sample:
+            study = sample["id"]
+            self.ahead.open(study, lambda: self.access.study(study).volume)
+        return sample
+
+    def opened(self, study: OpenStudy) -> None:
+        """Somebody works on a study: encode the rest of it."""
+        self.ahead.open(study.name, lambda: study.volume)
+
+    def _load_sessions(self, load: bool = False) -> Sessions | None:
+        return _WatchedSessions(self) if load else None
+
+
+class _WatchedSessions(Sessions):
+    """Sessions whose image is encoded as soon as it has been uploaded."""
+
+    def __init__(self, app: SegAnyPETApp) -> None:
+        super().__init__(settings.MONAI_LABEL_SESSION_PATH, settings.MONAI_LABEL_SESSION_EXPIRY)
+        self._app = app
+
+    def add_session(self, *args: Any, **kwargs: Any) -> tuple[str, SessionInfo]:
+        session_id, session = super().add_session(*args, **kwargs)
+        if is_session_id(session_id):
+            self._app.ahead.open(f"session {session_id}", lambda: self._app.access.session(session_id).volume)
+        return session_id, session
+
+
+def _series_to_nifti(folder: Path, series_uid: str, file: Path) -> None:
+    write_study_nifti(read_study(folder, series_uid), file)

@@ -1,0 +1,107 @@
+"""What `--conf key value` may say, checked once at start."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_LABELS = (
+    "lesion",
+    "liver",
+    "spleen",
+    "left kidney",
+    "right kidney",
+    "heart",
+    "brain",
+    "urinary bladder",
+    "prostate",
+    "aorta",
+)
+
+
+@dataclass(frozen=True)
+class AppSettings:
+    """The app's options; each field is a `--conf` key of the same name.
+
+    Args:
+        bundle: folder that holds the package `seganypet`.
+        weights: model.pt or a released .pth; by default the bundle's models/model.pt.
+        device: torch device the network runs on.
+        labels: names a reader can choose from; comma-separated on the command line.
+        model: name under which clients find the click model.
+        embedding_mb: bound on remembered embeddings.
+        study_mb: bound on volumes kept in memory.
+        encode_ahead_s: seconds a study just opened may be encoded in the background; 0 switches it off.
+    """
+
+    bundle: Path
+    weights: Path
+    device: torch.device
+    labels: tuple[str, ...] = DEFAULT_LABELS
+    model: str = "seganypet"
+    embedding_mb: int = 2048
+    study_mb: int = 2048
+    encode_ahead_s: float = 120.0
+
+    @classmethod
+    def from_conf(cls, conf: Mapping[str, str], bundle: Path) -> AppSettings:
+        """Settings of a command line.
+
+        Args:
+            conf: MONAI Label's dict of strings.
+            bundle: where the package was imported from.
+
+        Raises:
+            ValueError: a value that does not parse; the key is named.
+            FileNotFoundError: weights that are not there.
+        """
+        unknown = sorted(set(conf) - {field.name for field in fields(cls)} - {"server_mode"})
+        if unknown:
+            logger.warning("--conf does not know %s; known: %s", unknown, [field.name for field in fields(cls)])
+        weights = Path(conf.get("weights") or bundle / "models" / "model.pt").expanduser().resolve()
+        if not weights.is_file():
+            raise FileNotFoundError(
+                f"no weights at {weights}: give a model.pt or a released .pth with --conf weights PATH"
+            )
+        labels = tuple(dict.fromkeys(name.strip() for name in conf.get("labels", "").split(",") if name.strip()))
+        return cls(
+            bundle=bundle,
+            weights=weights,
+            device=_device(conf.get("device", "")),
+            labels=labels or DEFAULT_LABELS,
+            model=conf.get("model") or cls.model,
+            embedding_mb=int(_number(conf, "embedding_mb", cls.embedding_mb, least=1)),
+            study_mb=int(_number(conf, "study_mb", cls.study_mb, least=1)),
+            encode_ahead_s=_number(conf, "encode_ahead_s", cls.encode_ahead_s, least=0),
+        )
+
+
+def _number(conf: Mapping[str, str], key: str, default: float, *, least: float) -> float:
+    try:
+        value = float(conf.get(key, default))
+    except ValueError:
+        raise ValueError(f"--conf {key} must be a number, got {conf[key]!r}") from None
+    if not least <= value < float("inf"):
+        raise ValueError(f"--conf {key} must be a number from {least:g} on, got {conf[key]!r}")
+    return value
+
+
+def _device(name: str) -> torch.device:
+    cuda = torch.cuda.is_available()
+    if not name:
+        return torch.device("cuda" if cuda else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"--conf device must be cpu, cuda or cuda:N, got {name!r}") from None
+    if device.type == "cuda" and (not cuda or (device.index or 0) >= torch.cuda.device_count()):
+        raise ValueError(f"--conf device {name}: PyTorch sees {torch.cuda.device_count()} CUDA devices")
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"--conf device must be cpu, cuda or cuda:N, got {name!r}")
+    return device

@@ -1,0 +1,287 @@
+"""The studies folder: NIfTI files and DICOM PET series side by side, labels under labels/<tag>/.
+
+MONAI Label's own store is built for one caller at a time, shows files only, and copies over what is there. This one
+takes many callers, lists DICOM series, and keeps whatever a save or a removal would have destroyed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import functools
+import json
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore
+from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
+
+from lib.click_request import BadRequest
+from lib.names import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, extension_of, is_study_id, is_tag
+from lib.series_folders import find_series_folders
+
+logger = logging.getLogger(__name__)
+
+DICOM = "dicom"  # stands where a file's extension stands in an entry of the index
+PRIVATE = ".seganypet"  # conversions and what was replaced or removed, inside the studies folder
+
+
+class StudyStore(LocalDatastore):
+    """A folder of studies.
+
+    Args:
+        folder: the studies folder.
+        to_nifti: writes a NIfTI of a DICOM series: (folder, series UID, file to write).
+        auto_reload: follow files that others put there.
+    """
+
+    def __init__(self, folder: str, to_nifti: Callable[[Path, str, Path], None], *, auto_reload: bool = True) -> None:
+        self.root = Path(folder)
+        self._lock = threading.RLock()
+        self._converting = threading.Lock()
+        self._to_nifti = to_nifti
+        patterns = tuple(f"*{extension}" for extension in (*IMAGE_EXTENSIONS, ".nrrd"))
+        super().__init__(folder, extensions=patterns, auto_reload=auto_reload)
+
+    # --- studies
+
+    def study_id(self, name: str) -> str:
+        """The id of a study given by its id or by its SeriesInstanceUID.
+
+        Raises:
+            ImageNotFoundException: there is no such study.
+        """
+        with self._lock:
+            if name in self._datastore.objects:
+                return name
+            for study_id, entry in self._datastore.objects.items():
+                if name and entry.image.info.get("series_uid") == name:
+                    return study_id
+        raise ImageNotFoundException(f"there is no study {name!r}")
+
+    def source(self, name: str) -> tuple[Path, str | None]:
+        """Where a study's files are: a NIfTI file and None, or a folder and the series' UID.
+
+        Raises:
+            ImageNotFoundException: there is no such study.
+        """
+        with self._lock:
+            study_id = self.study_id(name)
+            entry = self._datastore.objects[study_id].image
+            path = self.root / self._filename(study_id, entry.ext)
+            return path, entry.info["series_uid"] if entry.ext == DICOM else None
+
+    def get_image_uri(self, image_id: str) -> str:
+        """The file a client downloads: of a DICOM series a NIfTI on the grid that clicks refer to; "" if unknown."""
+        try:
+            path, series_uid = self.source(image_id)
+        except ImageNotFoundException:
+            return ""
+        if series_uid is None:
+            return str(path.resolve())
+        file = self.root / PRIVATE / "images" / f"{self.study_id(image_id)}.nii.gz"
+        with self._converting:
+            if not file.exists() or file.stat().st_mtime < path.stat().st_mtime:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                partial = file.with_name(f"partial-{file.name}")
+                self._to_nifti(path, series_uid, partial)
+                partial.replace(file)
+        return str(file)
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        """What the index knows of a study; `path` only where it is one file."""
+        with self._lock:
+            try:
+                study_id = self.study_id(image_id)
+            except ImageNotFoundException:
+                return {}
+            entry = self._datastore.objects[study_id].image
+            info = json.loads(json.dumps(entry.info, default=str))
+            if entry.ext != DICOM:
+                info["path"] = str((self.root / self._filename(study_id, entry.ext)).resolve())
+            return info
+
+    def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
+        """Keep an uploaded NIfTI as a study.
+
+        Raises:
+            BadRequest: a name that is none, or another kind of file.
+            FileExistsError: another image has that name.
+        """
+        extension = extension_of(image_filename, IMAGE_EXTENSIONS)
+        if extension is None:
+            raise BadRequest(f"an image is a file {', '.join(IMAGE_EXTENSIONS)}, got {Path(image_filename).name!r}")
+        image_id = image_id or Path(image_filename).name[: -len(extension)]
+        if not is_study_id(image_id):
+            raise BadRequest(f"image must be a plain name without a path, got {image_id!r}")
+        target = self.root / f"{image_id}{extension}"
+        with self._lock:
+            if image_id in self._datastore.objects or target.exists():
+                if target.exists() and filecmp.cmp(target, image_filename, shallow=False):
+                    return image_id
+                raise FileExistsError(f"there is another image {image_id!r}; upload under a new name")
+            self._keep(Path(image_filename), target)
+            info = {**(image_info or {}), "ts": int(time.time()), "name": target.name}
+            self._datastore.objects[image_id] = ImageLabelModel(image=DataModel(info=info, ext=extension))
+            self._update_datastore_file()
+        return image_id
+
+    def remove_image(self, image_id: str) -> None:
+        """Take a NIfTI study and its labels out of the store; the files move to .seganypet/removed.
+
+        Raises:
+            ImageNotFoundException: there is no such study.
+            BadRequest: a DICOM series, which only its owner removes.
+        """
+        path, series_uid = self.source(image_id)
+        if series_uid is not None:
+            raise BadRequest(
+                f"{image_id!r} is a DICOM series; remove its folder by hand, the server deletes no archive"
+            )
+        with self._lock:
+            for tag in list(self._datastore.objects[image_id].labels):
+                self.remove_label(image_id, tag)
+            self._put_aside(path, "removed")
+            self.refresh()
+
+    # --- labels
+
+    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+        """Keep a label as labels/<tag>/<study>; one that was there moves to .seganypet/replaced.
+
+        Raises:
+            ImageNotFoundException: there is no such study.
+            BadRequest: a tag that is none, or another kind of file.
+        """
+        tag = str(getattr(label_tag, "value", label_tag))
+        extension = extension_of(label_filename, LABEL_EXTENSIONS)
+        if not is_tag(tag):
+            raise BadRequest(f"tag must be a plain name without a path, got {tag!r}")
+        if extension is None:
+            raise BadRequest(f"a label is a file {', '.join(LABEL_EXTENSIONS)}, got {Path(label_filename).name!r}")
+        with self._lock:
+            study_id = self.study_id(image_id)
+            labels = self._datastore.objects[study_id].labels
+            if tag in labels:
+                self._put_aside(self.root / "labels" / tag / f"{study_id}{labels[tag].ext}", "replaced")
+            target = self.root / "labels" / tag / f"{study_id}{extension}"
+            self._keep(Path(label_filename), target)
+            info = {**(label_info or {}), "ts": int(time.time()), "name": target.name}
+            labels[tag] = DataModel(info=info, ext=extension)
+            self._update_datastore_file()
+            return study_id
+
+    def remove_label(self, label_id: str, label_tag: str) -> None:
+        """Take a label out of the store; the file moves to .seganypet/removed.
+
+        Raises:
+            LabelNotFoundException: there is none.
+        """
+        with self._lock:
+            tag = str(getattr(label_tag, "value", label_tag))
+            label = self._datastore.label(label_id, tag)
+            if label is None:
+                raise LabelNotFoundException(f"there is no label of study {label_id!r} with tag {tag!r}")
+            self._put_aside(self.root / "labels" / tag / f"{label_id}{label.ext}", "removed")
+            self.refresh()
+
+    def get_dataset_archive(self, limit_cases: int | None) -> str:
+        """A ZIP of labelled studies.
+
+        Raises:
+            LabelNotFoundException: no study has a final label yet.
+        """
+        if not self.get_labeled_images():
+            raise LabelNotFoundException("no study has a final label yet")
+        return str(super().get_dataset_archive(limit_cases))
+
+    # --- the index
+
+    def _filename(self, id: str, ext: str) -> str:
+        return self._datastore.objects[id].image.info["folder"] if ext == DICOM else f"{id}{ext}"
+
+    def _add_non_existing_images(self) -> int:
+        added = 0
+        self._init_from_datastore_file()
+        objects = self._datastore.objects
+        for file in sorted(os.listdir(self.root)):
+            extension = extension_of(file, IMAGE_EXTENSIONS)
+            study_id = file[: -len(extension)] if extension else ""
+            if extension and is_study_id(study_id) and study_id not in objects and (self.root / file).is_file():
+                info = {"ts": int(time.time()), "name": file}
+                objects[study_id] = ImageLabelModel(image=DataModel(info=info, ext=extension))
+                added += 1
+        for series in find_series_folders(self.root, skip=("labels",)):
+            known = objects.get(series.study_id)
+            if known is not None and known.image.ext != DICOM:
+                logger.warning("%s is a NIfTI and a DICOM series; the NIfTI is listed", series.study_id)
+            elif known is None or known.image.info.get("series_uid") != series.series_uid:
+                info = {
+                    "ts": int(time.time()),
+                    "name": f"{series.study_id}.nii.gz",
+                    "folder": series.folder,
+                    "series_uid": series.series_uid,
+                }
+                objects[series.study_id] = ImageLabelModel(image=DataModel(info=info, ext=DICOM))
+                added += 1
+        return added
+
+    def _update_datastore_file(self, lock: bool = True) -> None:
+        """Write the index as a whole or not at all."""
+        with self._lock:
+            index = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
+            config = Path(self._datastore_config_path)
+            partial = config.with_name(f".{config.name}.partial")
+            with FileLock(self._lock_file) if lock else contextlib.nullcontext():
+                partial.write_text(index, encoding="utf-8")
+                partial.replace(config)
+                self._config_ts = config.stat().st_mtime
+
+    def _keep(self, file: Path, target: Path) -> None:
+        """Copy a file so that the name appears only with the whole content."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.copyfile(file, partial)
+        partial.replace(target)
+
+    def _put_aside(self, file: Path, why: str) -> None:
+        if file.exists():
+            folder = self.root / PRIVATE / why / file.parent.relative_to(self.root)
+            folder.mkdir(parents=True, exist_ok=True)
+            stamp = time.strftime("%Y%m%d-%H%M%S") + f"-{time.time_ns() % 1_000_000_000:09d}"
+            file.replace(folder / f"{stamp}_{file.name}")
+
+
+def _locked(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(self: StudyStore, *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return call
+
+
+# The inherited methods empty and refill the index while others may read it.
+for _name in (
+    "datalist",
+    "get_label_info",
+    "get_label_uri",
+    "get_labeled_images",
+    "get_labels_by_image_id",
+    "get_unlabeled_images",
+    "json",
+    "list_images",
+    "status",
+    "update_image_info",
+    "update_label_info",
+    "_init_from_datastore_file",
+    "_reconcile_datastore",
+):
+    setattr(StudyStore, _name, _locked(getattr(LocalDatastore, _name)))

@@ -1,0 +1,95 @@
+"""`POST /infer/{model}`: what Slicer, OHIF and MONAI Label's client send, answered off the event loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from fastapi import Depends, File, Form, HTTPException, UploadFile
+from fastapi.responses import Response
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.interfaces.utils.app import app_instance
+
+from lib.answers import respond
+from lib.click_request import ClickRequest, click_request, parse_params
+from lib.click_task import ClickAnswer
+from lib.mask_files import mask_bytes
+
+if TYPE_CHECKING:
+    from lib.app import SegAnyPETApp
+
+CLICKS_AT_ONCE = 16  # threads of their own: waiting clicks must not take those that serve every other route
+_threads: list[anyio.CapacityLimiter] = []
+
+
+class ResultType(StrEnum):
+    """What comes back."""
+
+    image = "image"
+    json = "json"
+    all = "all"
+    dicom_seg = "dicom_seg"
+
+
+async def infer(
+    model: str,
+    image: str = "",
+    session_id: str = "",
+    params: str = Form("{}"),
+    file: UploadFile = File(None),  # noqa: B008  FastAPI declares forms this way
+    label: UploadFile = File(None),  # noqa: B008
+    output: ResultType | None = None,
+    user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER)),  # noqa: B008
+) -> Response:
+    """Segment what was clicked in a study (`image`), a session's image or a file sent along."""
+    if not _threads:
+        _threads.append(anyio.CapacityLimiter(CLICKS_AT_ONCE))
+    kind = output.value if output is not None else None
+    work = partial(answer, app_instance(), model, image, session_id, params, file, kind)
+    return await anyio.to_thread.run_sync(work, limiter=_threads[0])
+
+
+def answer(
+    app: SegAnyPETApp,
+    model: str,
+    image: str,
+    session_id: str,
+    params: str,
+    file: UploadFile | None,
+    output: str | None,
+) -> Response:
+    """Answer one request.
+
+    Args:
+        params: JSON text; its `model` and `image` do not override the route's.
+
+    Raises:
+        HTTPException: 404 for a model, study or session that is not there, 400 for anything else that is wrong.
+    """
+    task = app.click_tasks.get(model)
+    if task is None:
+        raise HTTPException(404, f"there is no model {model!r}; there is {', '.join(app.click_tasks)}")
+    request = click_request(parse_params(params))
+    study = app.access.open(image, session_id, file)
+    result = task.answer(study.volume, request)
+    result.params["study_cached"] = study.at_hand
+    app.opened(study)
+    if request.save_label and study.study_id:
+        save(app, study.study_id, model, request, result)
+    return respond(result, request, output)
+
+
+def save(app: SegAnyPETApp, study_id: str, model: str, request: ClickRequest, result: ClickAnswer) -> None:
+    """Keep an answer's mask in the datastore, with the clicks it came from."""
+    clicks = [dataclasses.asdict(click) for click in request.clicks]
+    info: dict[str, Any] = {"model": model, "params": result.params, "clicks": clicks, "client_id": request.client_id}
+    with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
+        file = Path(folder) / "mask.nii.gz"
+        file.write_bytes(mask_bytes(result.mask, result.volume.affine, extension=".nii.gz"))
+        app.datastore().save_label(study_id, str(file), request.label_tag, info)

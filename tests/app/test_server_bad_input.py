@@ -1,0 +1,196 @@
+"""Every mistake gets a JSON answer 4xx that says what was wrong, and nothing outside the studies folder is touched."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+import requests
+from conftest import HOT_CENTRE, MODEL
+
+GOOD = {"foreground": [HOT_CENTRE], "background": []}
+
+BAD_CLICKS = [
+    ({}, "foreground is missing"),
+    ({"background": [[1, 1, 1]]}, "select the row"),
+    ({"foreground": [[1, 1, 1]], "background": [[1, 1, 1]]}, "'background' row"),
+    ({"foreground": [[1, 2]]}, "[1, 2]"),
+    ({"foreground": [[1, 2, 3, 4]]}, "[1, 2, 3, 4]"),
+    ({"foreground": [1, 2, 3]}, "got 1"),
+    ({"foreground": "1,2,3"}, "'1,2,3'"),
+    ({"foreground": {"a": 1}}, "list of clicks"),
+    ({"foreground": [["1", "2", "3"]]}, "['1', '2', '3']"),
+    ({"foreground": [[True, 2, 3]]}, "[True, 2, 3]"),
+    ({"foreground": [[None, 2, 3]]}, "[None, 2, 3]"),
+    ('{"foreground": [[NaN, 2, 3]]}', "not finite"),
+    ('{"foreground": [[1, Infinity, 3]]}', "not finite"),
+    ({"foreground": [[24.1, 0, 0]]}, "foreground click [24.1, 0, 0]"),
+    ({"foreground": [[0, -1.1, 0]]}, "[24, 20, 30]"),
+    ({"foreground": [[0, 0, 0]], "background": [[0, 0, 31]]}, "background click [0, 0, 31]"),
+    ({"foreground": [[0, 0, 10**40]]}, "outside the volume"),
+    ({"foreground": [[1, 1, 1]] * 2000}, "2000 clicks"),
+    ({**GOOD, "result_extension": ".exe"}, "'.exe'"),
+    ({**GOOD, "result_extension": "/../x.nrrd"}, "result_extension"),
+    ({**GOOD, "result_dtype": "object"}, "'object'"),
+    ({**GOOD, "label": 7}, "label"),
+    ({**GOOD, "label_info": "liver"}, "label_info"),
+    ("{", "not valid JSON"),
+    ("[1]", "JSON object"),
+]
+
+
+@pytest.mark.parametrize(("params", "named"), BAD_CLICKS)
+def test_bad_params(server, params, named):
+    answer = server.click("image=block", params)
+    assert answer.status_code == 400, answer.text
+    assert named in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "model", "status", "named"),
+    [
+        ("image=nobody", MODEL, 404, "'nobody'"),
+        ("", MODEL, 400, "no image"),
+        ("image=", MODEL, 400, "no image"),
+        ("image=block", "another", 404, "'another'"),
+        ("session_id=nothing", MODEL, 404, "'nothing'"),
+        ("session_id=00000000-0000-0000-0000-000000000000", MODEL, 404, "no session"),
+        ("session_id=../../studies", MODEL, 404, "no session"),
+        ("image=/etc/passwd", MODEL, 404, "'/etc/passwd'"),
+        ("image=../studies/block", MODEL, 404, "'../studies/block'"),
+        ("image=block.nii.gz", MODEL, 404, "no study"),
+        ("image=block&output=dicom_seg", MODEL, 400, "NIfTI"),
+        ("image=block&output=nonsense", MODEL, 422, "dicom_seg"),
+    ],
+)
+def test_bad_addresses(server, query, model, status, named):
+    answer = server.click(query, GOOD, model=model)
+    assert answer.status_code == status, answer.text
+    assert named in str(answer.json()["detail"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "named"),
+    [
+        ("x.nii.gz", b"not an image", "cannot be read"),
+        ("x.nii", b"", "cannot be read"),
+        ("x.exe", b"MZ", "'x.exe'"),
+        ("../../x", b"MZ", "'x'"),
+    ],
+)
+def test_bad_upload(server, name, content, named):
+    answer = server.click("", GOOD, file=(name, io.BytesIO(content)))
+    assert answer.status_code == 400, answer.text
+    assert named in answer.json()["detail"]
+
+
+def everything_under(folder: Path) -> set[str]:
+    return {str(path) for path in folder.rglob("*") if "home" not in path.parts and path.name != "server.log"}
+
+
+def raw(server, method: str, path: str) -> tuple[int, bytes]:
+    """A request whose path no client library tidies up."""
+    connection = http.client.HTTPConnection(urlparse(server.url).netloc, timeout=60)
+    connection.request(method, path)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+@pytest.mark.parametrize("name", ["../x", "../../x", "/tmp/x", "a/../../x", "..", ".hidden", "a\\b", "x" * 300])
+def test_uploads_and_labels_stay_in_the_studies_folder(server, name):
+    outside = server.studies.parent
+    before = everything_under(outside)
+    image = (server.studies / "block.nii.gz").read_bytes()
+    put = [
+        ("datastore/image", {"image": name}, {"file": ("x.nii.gz", image)}),
+        ("datastore/", {"image": name}, {"file": ("x.nii.gz", image)}),
+        ("datastore/label", {"image": "block", "tag": name}, {"label": ("x.nii.gz", image)}),
+    ]
+    for path, query, files in put:
+        answer = requests.put(f"{server.url}/{path}", params=query, files=files, timeout=60)
+        assert answer.status_code == 400, (path, answer.text)
+        assert "plain name" in answer.json()["detail"]
+    answer = requests.put(
+        f"{server.url}/datastore/label", params={"image": name}, files={"label": ("x.nii.gz", image)}, timeout=60
+    )
+    assert answer.status_code == 404
+    assert everything_under(outside) == before
+
+
+@pytest.mark.parametrize("name", ["../server.log", "/etc/passwd", "..%2fserver.log", "nobody"])
+def test_downloads_of_what_is_no_study(server, name):
+    for path in (f"datastore/image?image={name}", f"datastore/label?label={name}&tag=final"):
+        assert requests.get(f"{server.url}/{path}", timeout=60).status_code == 404
+
+
+def test_another_image_is_not_overwritten(server):
+    answer = requests.put(
+        f"{server.url}/datastore/image", params={"image": "block"}, files={"file": ("b.nii.gz", b"other")}, timeout=60
+    )
+    assert answer.status_code == 409
+    assert "'block'" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("PUT", f"/model/{MODEL}", 403),
+        ("DELETE", f"/model/{MODEL}", 403),
+        ("POST", "/reload", 403),
+        ("POST", f"/infer/wsi/{MODEL}?image=/etc/passwd", 404),
+        ("POST", f"/infer/wsi_v2/{MODEL}?image=/etc/passwd", 404),
+        ("POST", f"/batch/infer/{MODEL}", 400),
+        ("GET", "/proxy/dicom/..%2fsystem", 400),
+        ("GET", "/proxy/dicom/../system", 400),
+        ("GET", "/proxy/dicom/studies/%2e%2e/system", 400),
+        ("GET", "/proxy/dicom/wado/instances/../../system", 400),
+        ("GET", "/proxy/dicom/system", 404),
+        ("GET", "/session/..", 400),
+        ("DELETE", "/session/..", 400),
+        ("DELETE", "/session/home", 404),
+        ("GET", "/ohif/..", 400),
+        ("GET", "/ohif/%2e%2e/%2e%2e/app.py", 400),
+        ("GET", "/session/%2e%2e%2fx", 400),
+    ],
+)
+def test_closed_doors(server, method, path, status):
+    got, body = raw(server, method, path)
+    assert got == status, body
+    assert b'"detail"' in body
+
+
+def test_archives_are_not_unpacked(server):
+    answer = requests.put(f"{server.url}/session/?uncompress=true", files={"files": ("x.tar", b"")}, timeout=60)
+    assert answer.status_code == 400
+    assert "files" in answer.json()["detail"]
+
+
+def test_foreign_pages_neither_read_nor_change(server):
+    for origin, allowed in (("http://evil.example", False), ("http://localhost:3000", True), ("null", False)):
+        headers = {"Origin": origin}
+        answer = requests.get(f"{server.url}/info/", headers=headers, timeout=60)
+        assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
+        form = {"params": json.dumps(GOOD)}
+        answer = requests.post(f"{server.url}/infer/{MODEL}?image=nobody", data=form, headers=headers, timeout=60)
+        assert answer.status_code == (404 if allowed else 403)
+
+
+def test_bad_requests_of_other_routes(server):
+    put = requests.put(
+        f"{server.url}/datastore/label?image=block",
+        data={"params": "{"},
+        files={"label": ("x.nii.gz", b"")},
+        timeout=60,
+    )
+    assert put.status_code == 400
+    sample = requests.post(f"{server.url}/activelearning/nonsense", json={}, timeout=60)
+    assert sample.status_code == 400
+    assert "nonsense" in sample.json()["detail"]
+    archive = requests.get(f"{server.url}/datastore/dataset", timeout=60)
+    assert archive.status_code == 404
+    assert requests.delete(f"{server.url}/datastore/image?id=ann_pet", timeout=60).status_code == 400
+    assert requests.delete(f"{server.url}/datastore/label?id=block&tag=none", timeout=60).status_code == 404
