@@ -105,21 +105,37 @@ class WorkingGrid:
         Returns:
             [x, y, z], float32, or the source's dtype with `nearest`.
         """
-        voxels = torch.from_numpy(np.array(source, order="C")) if isinstance(source, np.ndarray) else source
-        # turned first, so that the same sums are made in the same order however the volume was stored
-        voxels = voxels.permute(self.source_axes).flip(self._flipped_axes).contiguous()
+        voxels = self.turn(source)
         if nearest:
             for axis in range(3):
                 voxels = voxels.index_select(axis, self._source_positions(axis).round().long())
             return voxels
         voxels = voxels.float()
         for axis in sorted(range(3), key=lambda axis: self.shape[axis] / self.source_length[axis]):
-            ratio = self.spacing_mm / self.source_spacing_mm[axis]
-            if abs(ratio - 1) < 1e-9:
-                continue
-            weights = linear_weights(self._source_positions(axis), self.source_length[axis], width=max(1.0, ratio))
-            voxels = _apply_along(weights, voxels, axis)
+            if abs(self.spacing_mm / self.source_spacing_mm[axis] - 1) >= 1e-9:
+                voxels = _apply_along(self.weights[axis], voxels, axis)
         return voxels.contiguous()
+
+    def turn(self, source: np.ndarray | Tensor) -> Tensor:
+        """A source array [i, j, k] in the working grid's axis order and directions, not resampled.
+
+        Turned first, so that the same sums are made in the same order however the volume was stored.
+        """
+        voxels = torch.from_numpy(np.array(source, order="C")) if isinstance(source, np.ndarray) else source
+        return voxels.permute(self.source_axes).flip(self._flipped_axes).contiguous()
+
+    @cached_property
+    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """For each working axis, [n_working, n_source] weights of the turned source's voxels."""
+        x, y, z = (
+            linear_weights(
+                self._source_positions(axis),
+                self.source_length[axis],
+                width=max(1.0, self.spacing_mm / self.source_spacing_mm[axis]),
+            )
+            for axis in range(3)
+        )
+        return x, y, z
 
     def logits_to_source(
         self, logits: Tensor, origin: tuple[int, int, int], stride: float

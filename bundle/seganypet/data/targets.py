@@ -51,16 +51,29 @@ def resample_labels(labels: np.ndarray, grid: WorkingGrid, values: Sequence[int]
     Returns:
         [x, y, z] int16. A nearest-neighbour map would move the border of a small lesion by up to half a voxel.
     """
+    turned = grid.turn(labels.astype(np.int32))
+    boxes = ndimage.find_objects(turned.numpy())
     best = torch.full(grid.shape, 0.5)
     result = torch.zeros(grid.shape, dtype=torch.int16)
     for value in values:
-        mask = labels == value
-        if not mask.any():
+        box = boxes[value - 1] if value <= len(boxes) else None
+        if box is None:
             continue
-        share = grid.resample(mask.astype(np.float32))
-        wins = share >= best
-        result[wins] = int(value)
-        best = torch.where(wins, share, best)
+        share = (turned[box] == value).float()
+        reached = []
+        for axis in range(3):
+            columns = grid.weights[axis][:, box[axis]]
+            rows = columns.any(1).nonzero()[:, 0]
+            if len(rows) == 0:
+                break
+            reached.append(slice(int(rows[0]), int(rows[-1]) + 1))
+            share = torch.movedim(torch.tensordot(columns[reached[axis]], share, dims=([1], [axis])), 0, axis)
+        if len(reached) < 3:
+            continue
+        here = tuple(reached)
+        wins = share >= best[here]
+        result[here] = torch.where(wins, torch.tensor(value, dtype=torch.int16), result[here])
+        best[here] = torch.where(wins, share, best[here])
     return result
 
 

@@ -11,6 +11,7 @@ from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
 from ignite.metrics import Metric
 from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
+from monai.engines.utils import IterationEvents
 from monai.handlers import from_engine
 from monai.utils.enums import CommonKeys
 from torch import Tensor, nn
@@ -70,6 +71,25 @@ class EpochSeeder:
 
     def __call__(self, engine: Engine) -> None:
         self.dataset.set_epoch(engine.state.epoch)
+
+
+class GradientClipping:
+    """Scales gradients down to a norm before each optimiser step.
+
+    Args:
+        network: whose gradients.
+        max_norm: of all of them together.
+    """
+
+    def __init__(self, network: nn.Module, max_norm: float = 1.0) -> None:
+        self.network = network
+        self.max_norm = max_norm
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.max_norm)
 
 
 class LossBar(ProgressBar):
