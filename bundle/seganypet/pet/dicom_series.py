@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from seganypet.pet.errors import PetReadError, SuvUnavailableError
 from seganypet.pet.headers import named, text_of
@@ -60,7 +61,10 @@ def read_series(files: Sequence[Path], series_uid: str) -> PetVolume:
 
 def _read_slice(path: Path) -> FileDataset:
     try:
-        return pydicom.dcmread(path, force=True)
+        data = pydicom.dcmread(path, force=True)
+        if "TransferSyntaxUID" not in data.file_meta:  # a bare data set, without the header of a file
+            data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if data.is_implicit_VR else ExplicitVRLittleEndian
+        return data
     except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, NotImplementedError) as error:
         raise PetReadError(f"{path} cannot be read as DICOM, it may be truncated: {error}") from error
 
@@ -104,9 +108,7 @@ def _check_same(slices: list[FileDataset], names: list[str]) -> None:
 def _warn_of_fewer_slices(slices: list[FileDataset]) -> None:
     stated = text_of(slices[0].get("NumberOfSlices"))
     if stated is not None and stated.isdigit() and int(stated) > len(slices):
-        logger.warning(
-            "%s is %s, %d slices are here: an end may be missing", named("NumberOfSlices"), stated, len(slices)
-        )
+        logger.warning("%s is %s, %d are here: is an end missing?", named("NumberOfSlices"), stated, len(slices))
 
 
 def _suv(slices: list[FileDataset]) -> tuple[str, NDArray[np.float64], SuvProvenance]:
@@ -126,13 +128,13 @@ def _suv(slices: list[FileDataset]) -> tuple[str, NDArray[np.float64], SuvProven
 
 def _rescaled_pixels(data: FileDataset, path: Path) -> NDArray[np.float64]:
     """[rows, columns] stored · slope + intercept."""
-    syntax = data.file_meta.get("TransferSyntaxUID") if hasattr(data, "file_meta") else None
-    if syntax is not None and syntax.is_compressed and not syntax.is_deflated:
-        return _decompressed(path, data)
+    syntax = data.file_meta.TransferSyntaxUID
     expected = int(data.Rows) * int(data.Columns) * int(data.get("BitsAllocated", 16)) // 8
     got = len(data.get("PixelData", b""))
-    if got < expected and "FloatPixelData" not in data:
+    if got == 0 or (got < expected and not syntax.is_encapsulated):
         raise PetReadError(f"{path} is truncated: {got} of {expected} bytes of {named('PixelData')} are there")
+    if syntax.is_encapsulated and syntax != RLELossless:
+        return _decompressed(path, data)
     try:
         stored = data.pixel_array
     except (AttributeError, ValueError, RuntimeError, NotImplementedError) as error:
@@ -143,7 +145,10 @@ def _rescaled_pixels(data: FileDataset, path: Path) -> NDArray[np.float64]:
 
 
 def _decompressed(path: Path, data: FileDataset) -> NDArray[np.float64]:
-    """Pixels of a compressed file; GDCM, inside SimpleITK, has the decoders and rescales as it reads."""
+    """Pixels of a compressed file; GDCM, inside SimpleITK, has the decoders and rescales as it reads.
+
+    All but RLE, which pydicom decodes by itself and GDCM not in every case.
+    """
     try:
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")

@@ -99,9 +99,7 @@ def _check_gaps(along_mm: NDArray[np.float64], names: list[str]) -> None:
     usual = float(np.sort(gaps)[(len(gaps) - 1) // 2])
     if gaps[largest] > 1.5 * usual:
         missing = round(float(gaps[largest]) / usual) - 1
-        raise PetReadError(
-            f"missing slices: room for {missing} between {between(largest)}; the usual gap is {usual:.2f} mm"
-        )
+        raise PetReadError(f"missing slices: {missing} between {between(largest)}, usual gap {usual:.2f} mm")
     if gaps[largest] - gaps[smallest] > LARGEST_GAP_DIFFERENCE_MM + _WRITTEN_TO_MM:
         raise PetReadError(
             f"slice gaps differ by more than {LARGEST_GAP_DIFFERENCE_MM} mm: {gaps[smallest]:.3f} mm between "
