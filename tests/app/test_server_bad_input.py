@@ -128,11 +128,18 @@ def test_downloads_of_what_is_no_study(server, name):
 
 
 def test_another_image_is_not_overwritten(server):
-    answer = requests.put(
-        f"{server.url}/datastore/image", params={"image": "block"}, files={"file": ("b.nii.gz", b"other")}, timeout=60
-    )
-    assert answer.status_code == 409
-    assert "'block'" in answer.json()["detail"]
+    def upload(content: bytes) -> requests.Response:
+        files = {"file": ("x.nii.gz", content)}
+        return requests.put(f"{server.url}/datastore/image", params={"image": "block"}, files=files, timeout=60)
+
+    other = upload((server.studies / "becquerel.nii.gz").read_bytes())
+    assert other.status_code == 409
+    assert "'block'" in other.json()["detail"]
+    same = upload((server.studies / "block.nii.gz").read_bytes())
+    assert (same.status_code, same.json()) == (200, {"image": "block"})
+    broken = upload(b"no image")
+    assert broken.status_code == 400
+    assert "cannot be read" in broken.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from lib.encode_ahead import EncodeAhead
 from lib.names import is_session_id
 from lib.strategies import First, Random
 from lib.study_access import OpenStudy, StudyAccess
-from lib.volumes import Volumes, read_study, write_study_nifti
+from lib.volumes import Volumes
 from lib.weights import Weights
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class SegAnyPETApp(MONAILabelApp):
     def init_datastore(self) -> Datastore:
         if self.studies.startswith(("http://", "https://")):
             return super().init_datastore()
-        return StudyStore(self.studies, _series_to_nifti, auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD)
+        return StudyStore(self.studies, self.volumes, auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD)
 
     def init_infers(self) -> dict[str, InferTask]:
         self.click_tasks = {self.options.model: ClickTask(self.options.labels, self.weights, self.volumes)}
@@ -99,7 +99,3 @@ class _WatchedSessions(Sessions):
         if is_session_id(session_id):
             self._app.ahead.open(f"session {session_id}", lambda: self._app.access.session(session_id).volume)
         return session_id, session
-
-
-def _series_to_nifti(folder: Path, series_uid: str, file: Path) -> None:
-    write_study_nifti(read_study(folder, series_uid), file)

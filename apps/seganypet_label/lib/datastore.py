@@ -7,12 +7,10 @@ takes many callers, lists DICOM series, and keeps whatever a save or a removal w
 from __future__ import annotations
 
 import contextlib
-import filecmp
 import functools
 import json
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -24,13 +22,17 @@ from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastor
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
 from lib.click_request import BadRequest
+from lib.kept_files import PRIVATE, keep, put_aside
+from lib.label_maps import put_target, read_label_map
+from lib.mask_files import nifti_bytes
 from lib.names import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, extension_of, is_study_id, is_tag
 from lib.series_folders import find_series_folders
+from lib.volumes import Volumes, write_study_nifti
 
 logger = logging.getLogger(__name__)
 
 DICOM = "dicom"  # stands where a file's extension stands in an entry of the index
-PRIVATE = ".seganypet"  # conversions and what was replaced or removed, inside the studies folder
+LOOK_EVERY_S = 5.0  # walking through thousands of DICOM files takes a while
 
 
 class StudyStore(LocalDatastore):
@@ -38,16 +40,17 @@ class StudyStore(LocalDatastore):
 
     Args:
         folder: the studies folder.
-        to_nifti: writes a NIfTI of a DICOM series: (folder, series UID, file to write).
+        volumes: where studies are read from.
         auto_reload: follow files that others put there.
     """
 
-    def __init__(self, folder: str, to_nifti: Callable[[Path, str, Path], None], *, auto_reload: bool = True) -> None:
+    def __init__(self, folder: str, volumes: Volumes, *, auto_reload: bool = True) -> None:
         self.root = Path(folder)
+        self.volumes = volumes
         self._lock = threading.RLock()
         self._converting = threading.Lock()
-        self._to_nifti = to_nifti
-        patterns = tuple(f"*{extension}" for extension in (*IMAGE_EXTENSIONS, ".nrrd"))
+        self._looked = 0.0
+        patterns = tuple(f"*{extension}" for extension in IMAGE_EXTENSIONS)
         super().__init__(folder, extensions=patterns, auto_reload=auto_reload)
 
     # --- studies
@@ -59,11 +62,13 @@ class StudyStore(LocalDatastore):
             ImageNotFoundException: there is no such study.
         """
         with self._lock:
-            if name in self._datastore.objects:
-                return name
-            for study_id, entry in self._datastore.objects.items():
-                if name and entry.image.info.get("series_uid") == name:
-                    return study_id
+            for _ in range(2):
+                if name in self._datastore.objects:
+                    return name
+                for study_id, entry in self._datastore.objects.items():
+                    if name and entry.image.info.get("series_uid") == name:
+                        return study_id
+                self._look_for_series()
         raise ImageNotFoundException(f"there is no study {name!r}")
 
     def source(self, name: str) -> tuple[Path, str | None]:
@@ -91,7 +96,7 @@ class StudyStore(LocalDatastore):
             if not file.exists() or file.stat().st_mtime < path.stat().st_mtime:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 partial = file.with_name(f"partial-{file.name}")
-                self._to_nifti(path, series_uid, partial)
+                write_study_nifti(self.volumes.study(path, series_uid)[0], partial)
                 partial.replace(file)
         return str(file)
 
@@ -112,7 +117,7 @@ class StudyStore(LocalDatastore):
         """Keep an uploaded NIfTI as a study.
 
         Raises:
-            BadRequest: a name that is none, or another kind of file.
+            BadRequest: a name that is none, or a file that cannot be read as PET.
             FileExistsError: another image has that name.
         """
         extension = extension_of(image_filename, IMAGE_EXTENSIONS)
@@ -122,12 +127,17 @@ class StudyStore(LocalDatastore):
         if not is_study_id(image_id):
             raise BadRequest(f"image must be a plain name without a path, got {image_id!r}")
         target = self.root / f"{image_id}{extension}"
+        try:
+            content = self.volumes.upload(Path(image_filename))[0].content_hash
+        except ValueError as error:
+            raise BadRequest(f"the image cannot be read: {error}") from None
         with self._lock:
-            if image_id in self._datastore.objects or target.exists():
-                if target.exists() and filecmp.cmp(target, image_filename, shallow=False):
+            self._init_from_datastore_file()
+            if image_id in self._datastore.objects:
+                if self.volumes.study(*self.source(image_id))[0].content_hash == content:
                     return image_id
                 raise FileExistsError(f"there is another image {image_id!r}; upload under a new name")
-            self._keep(Path(image_filename), target)
+            keep(Path(image_filename).read_bytes(), target)
             info = {**(image_info or {}), "ts": int(time.time()), "name": target.name}
             self._datastore.objects[image_id] = ImageLabelModel(image=DataModel(info=info, ext=extension))
             self._update_datastore_file()
@@ -148,17 +158,20 @@ class StudyStore(LocalDatastore):
         with self._lock:
             for tag in list(self._datastore.objects[image_id].labels):
                 self.remove_label(image_id, tag)
-            self._put_aside(path, "removed")
+            put_aside(self.root, path, "removed")
             self.refresh()
 
     # --- labels
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
-        """Keep a label as labels/<tag>/<study>; one that was there moves to .seganypet/replaced.
+        """Keep a label as labels/<tag>/<study>; what was there moves to .seganypet/replaced.
+
+        A label whose info names one target, `{"label": "spleen"}`, is put into the label map that is there, beside the
+        other targets; any other label takes its place.
 
         Raises:
             ImageNotFoundException: there is no such study.
-            BadRequest: a tag that is none, or another kind of file.
+            BadRequest: a tag that is none, or a file that is no label map on the study's grid.
         """
         tag = str(getattr(label_tag, "value", label_tag))
         extension = extension_of(label_filename, LABEL_EXTENSIONS)
@@ -166,15 +179,27 @@ class StudyStore(LocalDatastore):
             raise BadRequest(f"tag must be a plain name without a path, got {tag!r}")
         if extension is None:
             raise BadRequest(f"a label is a file {', '.join(LABEL_EXTENSIONS)}, got {Path(label_filename).name!r}")
+        study_id = self.study_id(image_id)
+        volume = self.volumes.study(*self.source(study_id))[0]
+        label = read_label_map(Path(label_filename), volume)
+        info = {**(label_info or {}), "ts": int(time.time())}
+        folder = self.root / "labels" / tag
         with self._lock:
-            study_id = self.study_id(image_id)
+            self._init_from_datastore_file()
             labels = self._datastore.objects[study_id].labels
-            if tag in labels:
-                self._put_aside(self.root / "labels" / tag / f"{study_id}{labels[tag].ext}", "replaced")
-            target = self.root / "labels" / tag / f"{study_id}{extension}"
-            self._keep(Path(label_filename), target)
-            info = {**(label_info or {}), "ts": int(time.time()), "name": target.name}
-            labels[tag] = DataModel(info=info, ext=extension)
+            before = labels.get(tag)
+            old = folder / f"{study_id}{before.ext}" if before else None
+            content = Path(label_filename).read_bytes()
+            if info.get("label"):
+                voxels = read_label_map(old, volume).voxels if old else None
+                known = before.info.get("label_info", []) if before else []
+                merged, info["label_info"] = put_target(label.voxels > 0, str(info["label"]), voxels, known)
+                content, extension = nifti_bytes(merged, volume.affine), ".nii.gz"
+            if old:
+                put_aside(self.root, old, "replaced")
+            target = folder / f"{study_id}{extension}"
+            keep(content, target)
+            labels[tag] = DataModel(info={**info, "name": target.name}, ext=extension)
             self._update_datastore_file()
             return study_id
 
@@ -189,8 +214,14 @@ class StudyStore(LocalDatastore):
             label = self._datastore.label(label_id, tag)
             if label is None:
                 raise LabelNotFoundException(f"there is no label of study {label_id!r} with tag {tag!r}")
-            self._put_aside(self.root / "labels" / tag / f"{label_id}{label.ext}", "removed")
+            put_aside(self.root, self.root / "labels" / tag / f"{label_id}{label.ext}", "removed")
             self.refresh()
+
+    def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
+        with self._lock:
+            self._look_for_series()
+            unlabelled: list[str] = super().get_unlabeled_images(label_tag, labels)
+            return unlabelled
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """A ZIP of labelled studies.
@@ -244,19 +275,11 @@ class StudyStore(LocalDatastore):
                 partial.replace(config)
                 self._config_ts = config.stat().st_mtime
 
-    def _keep(self, file: Path, target: Path) -> None:
-        """Copy a file so that the name appears only with the whole content."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
-        shutil.copyfile(file, partial)
-        partial.replace(target)
-
-    def _put_aside(self, file: Path, why: str) -> None:
-        if file.exists():
-            folder = self.root / PRIVATE / why / file.parent.relative_to(self.root)
-            folder.mkdir(parents=True, exist_ok=True)
-            stamp = time.strftime("%Y%m%d-%H%M%S") + f"-{time.time_ns() % 1_000_000_000:09d}"
-            file.replace(folder / f"{stamp}_{file.name}")
+    def _look_for_series(self) -> None:
+        """See what came since; nobody is told when a folder of DICOM files appears."""
+        if time.monotonic() - self._looked > LOOK_EVERY_S:
+            self._looked = time.monotonic()
+            self.refresh()
 
 
 def _locked(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -275,7 +298,6 @@ for _name in (
     "get_label_uri",
     "get_labeled_images",
     "get_labels_by_image_id",
-    "get_unlabeled_images",
     "json",
     "list_images",
     "status",

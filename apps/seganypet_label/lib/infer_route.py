@@ -89,6 +89,7 @@ def save(app: SegAnyPETApp, study_id: str, model: str, request: ClickRequest, re
     """Keep an answer's mask in the datastore, with the clicks it came from."""
     clicks = [dataclasses.asdict(click) for click in request.clicks]
     info: dict[str, Any] = {"model": model, "params": result.params, "clicks": clicks, "client_id": request.client_id}
+    info["label"] = result.params["label"]
     with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
         file = Path(folder) / "mask.nii.gz"
         file.write_bytes(mask_bytes(result.mask, result.volume.affine, extension=".nii.gz"))

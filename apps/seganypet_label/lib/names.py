@@ -6,7 +6,8 @@ import re
 
 IMAGE_EXTENSIONS = (".nii.gz", ".nii", ".nrrd")
 LABEL_EXTENSIONS = (*IMAGE_EXTENSIONS, ".seg.nrrd")
-_STUDY_ID = re.compile(r"[\w(\[][\w.,()\[\]@+= -]{0,127}", re.UNICODE)
+# Slicer uploads a volume under its node's name, such as "3: PET AC (WB)"
+_STUDY_ID = re.compile(r"""(?![.~\s])[^/\\*?"<>|\x00-\x1f\x7f]{1,128}""")
 _TAG = re.compile(r"\w[\w.-]{0,63}")
 _SESSION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -30,6 +30,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from lib.guard import LOOPBACK, Guard
 from lib.infer_route import infer
+from seganypet.pet import PetReadError
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ _STATUS: dict[type[Exception], int] = {
     ImageNotFoundException: 404,
     LabelNotFoundException: 404,
     FileNotFoundError: 404,
+    PetReadError: 400,
     FileExistsError: 409,
     MONAILabelException: 400,
     json.JSONDecodeError: 400,

@@ -1,0 +1,36 @@
+"""Files of the studies folder: they appear whole, and what is replaced or removed is put aside, not destroyed."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+PRIVATE = ".seganypet"  # the server's own folder inside the studies folder
+
+
+def keep(content: bytes, target: Path) -> None:
+    """Write a file so that its name appears only with the whole content, also when the power fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)
+
+
+def put_aside(root: Path, file: Path, why: str) -> None:
+    """Move a file to .seganypet/<why>/, under the same folders and with the time before its name.
+
+    Args:
+        root: the studies folder.
+        file: somewhere under it; nothing happens where it is not there.
+        why: "replaced" or "removed".
+    """
+    if file.exists():
+        folder = root / PRIVATE / why / file.parent.relative_to(root)
+        folder.mkdir(parents=True, exist_ok=True)
+        now = time.time_ns()
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 10**9)) + f".{now % 10**9:09d}"
+        file.replace(folder / f"{stamp}_{file.name}")

@@ -1,0 +1,52 @@
+"""Weights are published by putting a file in place; a broken one never stops a reader."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import AFFINE, HOT_CENTRE, hot_block, save_everything_network
+from lib import weights as weights_module
+from lib.weights import Weights
+
+from seganypet.clicks import Click
+from seganypet.pet import PetVolume
+
+
+@pytest.fixture(autouse=True)
+def _look_at_once(monkeypatch):
+    monkeypatch.setattr(weights_module, "LOOK_EVERY_S", 0.0)
+
+
+def test_a_new_file_takes_over_and_its_volume_is_encoded_again(tmp_path: Path):
+    path = save_everything_network(tmp_path / "model.pt", seed=0)
+    weights = Weights(path, torch.device("cpu"), cache_bytes=10**8)
+    volume, clicks = PetVolume(hot_block(), AFFINE), [Click(tuple(HOT_CENTRE))]
+    first = weights.segmenter()
+    assert first.segment_with_details(volume, clicks)[1].windows_encoded == 1
+    assert weights.segmenter() is first
+    save_everything_network(path, seed=1)
+    second = weights.segmenter()
+    assert second.weights_hash != first.weights_hash
+    assert second.segment_with_details(volume, clicks)[1].windows_encoded == 1
+    assert weights.info()["hash"] == second.weights_hash
+
+
+def test_a_broken_or_vanished_file_leaves_the_old_weights_in_force(tmp_path: Path):
+    path = save_everything_network(tmp_path / "model.pt")
+    whole = path.read_bytes()
+    weights = Weights(path, torch.device("cpu"), cache_bytes=10**8)
+    before = weights.segmenter()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert weights.segmenter() is before
+    assert "does not load" in weights.info()["problem"]
+    path.unlink()
+    assert weights.segmenter() is before
+    assert "cannot be read" in weights.info()["problem"]
+    path.write_bytes(whole)
+    os.utime(path, ns=(1, 1))
+    after = weights.segmenter()
+    assert after.weights_hash == before.weights_hash
+    assert weights.info()["problem"] == ""
