@@ -3,13 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import pydicom
 import pytest
+from series_editing import AXIAL
 
 from seganypet.pet import write_pet_dicom_series
-
-# head first, axial: columns to the patient's left and rows to the back, in RAS terms both negative
-AXIAL = np.array([[-4.0, 0, 0, 90], [0, -3.0, 0, 80], [0, 0, 2.5, -700], [0, 0, 0, 1.0]])
 
 
 @pytest.fixture
@@ -25,12 +22,3 @@ def axial_series(tmp_path, suv) -> Path:
     folder = tmp_path / "series"
     write_pet_dicom_series(suv, AXIAL, folder)
     return folder
-
-
-def edit(folder: Path, change, *, only: int | None = None) -> None:
-    """Apply `change(dataset)` to every file of a series, or only to the one at that place, and save them again."""
-    for index, path in enumerate(sorted(folder.glob("*.dcm"))):
-        if only is None or index == only:
-            dataset = pydicom.dcmread(path)
-            change(dataset)
-            dataset.save_as(path)

@@ -6,7 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from conftest import AXIAL
+from series_editing import AXIAL
 
 from seganypet.pet import PetReadError, read_pet, write_pet_dicom_series
 from seganypet.pet.slice_geometry import slice_order_and_affine

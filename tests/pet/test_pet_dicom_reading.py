@@ -6,9 +6,9 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from conftest import AXIAL, edit
 from pydicom.encaps import encapsulate
 from pydicom.uid import RLELossless, generate_uid
+from series_editing import AXIAL, edit
 
 from seganypet.pet import (
     PetReadError,
@@ -176,6 +176,18 @@ def test_truncated_files_are_named(axial_series, keep):
         read_pet(axial_series)
 
 
+def test_a_broken_file_elsewhere_does_not_hide_a_series(axial_series, suv, caplog):
+    (axial_series / "other").mkdir()
+    (axial_series / "other" / "broken.dcm").write_bytes((axial_series / "slice_0000.dcm").read_bytes()[:200])
+    np.testing.assert_allclose(read_pet(axial_series).suv, suv, atol=2e-4)
+    assert len(find_pet_series(axial_series)) == 1
+    assert "broken.dcm" in caplog.text
+    (axial_series / "other" / "broken.dcm").rename(axial_series / "broken.dcm")
+    for path in (axial_series, axial_series / "slice_0000.dcm"):
+        with pytest.raises(PetReadError, match=r"broken\.dcm"):
+            read_pet(path)
+
+
 def test_an_end_that_may_be_missing_is_a_warning(axial_series, caplog):
     (axial_series / "slice_0006.dcm").unlink()
     assert read_pet(axial_series).shape[2] == 6
@@ -285,7 +297,7 @@ def test_options_for_the_other_kind_of_file(axial_series, tmp_path, suv):
 
 def test_a_folder_seen_before_is_not_parsed_again_and_changes_are_noticed(axial_series, monkeypatch):
     first = find_pet_series(axial_series)
-    monkeypatch.setattr(pydicom, "dcmread", None)
+    monkeypatch.setattr("pydicom.dcmread", None)
     assert find_pet_series(axial_series) == first
     monkeypatch.undo()
     shutil.copy(axial_series / "slice_0000.dcm", axial_series / "kept")

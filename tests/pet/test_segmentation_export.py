@@ -3,10 +3,10 @@
 import numpy as np
 import pydicom
 import pytest
-from conftest import edit
 from highdicom.seg import segread
 from pydicom.sr._concepts_dict import concepts
 from pydicom.sr.codedict import codes
+from series_editing import edit
 
 from seganypet.pet import PetVolume, read_pet, write_pet_dicom_series, write_seg
 from seganypet.pet.segment_codes import _ANATOMY, _CATEGORY, _LESIONS, _SIDES, code_of_label

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pydicom
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
+from seganypet.pet.dicom_file import read_dicom
 from seganypet.pet.errors import PetReadError, SuvUnavailableError
 from seganypet.pet.headers import named, text_of
 from seganypet.pet.slice_geometry import slice_order_and_affine
@@ -39,13 +38,12 @@ def read_series(files: Sequence[Path], series_uid: str) -> PetVolume:
     names = [path.name for path in files]
     _check_same(slices, names)
     positions = [_numbers(data, "ImagePositionPatient", 3, name) for data, name in zip(slices, names, strict=True)]
-    thickness = text_of(slices[0].get("SliceThickness"))
     order, affine = slice_order_and_affine(
         positions,
         _numbers(slices[0], "ImageOrientationPatient", 6, names[0]),
         _numbers(slices[0], "PixelSpacing", 2, names[0]),
         names,
-        thickness_mm=None if thickness is None else float(thickness),
+        thickness_mm=_numbers(slices[0], "SliceThickness", 1, names[0])[0] if len(slices) == 1 else None,
     )
     slices, files = [slices[index] for index in order], [Path(files[index]) for index in order]
     _warn_of_fewer_slices(slices)
@@ -60,13 +58,10 @@ def read_series(files: Sequence[Path], series_uid: str) -> PetVolume:
 
 
 def _read_slice(path: Path) -> FileDataset:
-    try:
-        data = pydicom.dcmread(path, force=True)
-        if "TransferSyntaxUID" not in data.file_meta:  # a bare data set, without the header of a file
-            data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if data.is_implicit_VR else ExplicitVRLittleEndian
-        return data
-    except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, NotImplementedError) as error:
-        raise PetReadError(f"{path} cannot be read as DICOM, it may be truncated: {error}") from error
+    data = read_dicom(path)
+    if "TransferSyntaxUID" not in data.file_meta:  # a bare data set, without the header of a file
+        data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if data.is_implicit_VR else ExplicitVRLittleEndian
+    return data
 
 
 def _numbers(data: FileDataset, keyword: str, count: int, name: str) -> NDArray[np.float64]:
@@ -84,6 +79,8 @@ def _numbers(data: FileDataset, keyword: str, count: int, name: str) -> NDArray[
 
 def _check_same(slices: list[FileDataset], names: list[str]) -> None:
     """Raises PetReadError, naming tag and files, where slices of one series do not belong to one volume."""
+    for keyword in ("Rows", "Columns"):
+        _numbers(slices[0], keyword, 1, names[0])
     for keyword in _SAME_TEXT:
         texts = [text_of(data.get(keyword)) for data in slices]
         odd = next((index for index, text in enumerate(texts) if text != texts[0]), None)
@@ -139,8 +136,10 @@ def _rescaled_pixels(data: FileDataset, path: Path) -> NDArray[np.float64]:
         stored = data.pixel_array
     except (AttributeError, ValueError, RuntimeError, NotImplementedError) as error:
         raise PetReadError(f"{path}: its pixels cannot be read: {error}") from error
-    slope = float(text_of(data.get("RescaleSlope")) or 1.0)
-    intercept = float(text_of(data.get("RescaleIntercept")) or 0.0)
+    slope, intercept = (
+        _numbers(data, keyword, 1, path.name)[0] if text_of(data.get(keyword)) is not None else default
+        for keyword, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
+    )
     return stored * slope + intercept
 
 

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
-from seganypet.pet.dicom_files import PET_IMAGE_STORAGE
+from seganypet.pet.series_listing import PET_IMAGE_STORAGE
 from seganypet.pet.volume import PetVolume
 
 F18_HALF_LIFE_S = 6586.2

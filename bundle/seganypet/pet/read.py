@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from seganypet.pet.dicom_files import PetSeries, file_header, find_series, group_series
 from seganypet.pet.dicom_series import read_series
 from seganypet.pet.errors import PetReadError
 from seganypet.pet.nifti import NIFTI_SUFFIXES, read_nifti, with_units
+from seganypet.pet.series_listing import PetSeries, file_header, files_under, group_series
 from seganypet.pet.volume import PetVolume
 
 logger = logging.getLogger(__name__)
@@ -51,25 +51,40 @@ def read_pet(path: str | Path, *, series_uid: str | None = None, units: str | No
 
 
 def _series_of_folder(folder: Path, series_uid: str | None) -> PetSeries:
-    found = find_series(folder)
+    found, broken = group_series(files_under(folder))
     if not found:
-        raise PetReadError(f"no DICOM images in {folder}; for NIfTI give the file itself")
+        raise next(iter(broken.values()), PetReadError(f"no DICOM images in {folder}; for NIfTI give the file itself"))
+    chosen = _chosen(found, series_uid, folder)
+    _check_whole(chosen, broken)
+    for other in found:
+        if other is not chosen:
+            logger.info("left aside: %s", other)
+    return chosen
+
+
+def _chosen(found: list[PetSeries], series_uid: str | None, folder: Path) -> PetSeries:
+    listing = "\n".join(f"  {series}" for series in found)
     if series_uid is not None:
-        chosen = [series for series in found if series.uid == series_uid]
-        if not chosen:
-            raise PetReadError(f"no series {series_uid} in {folder}; there are:\n{_listing(found)}")
-        if chosen[0].problem is not None:
-            raise PetReadError(f"series {series_uid} in {folder}: {chosen[0].problem}")
-        return chosen[0]
+        named = [series for series in found if series.uid == series_uid]
+        if not named:
+            raise PetReadError(f"no series {series_uid} in {folder}; there are:\n{listing}")
+        if named[0].problem is not None:
+            raise PetReadError(f"series {series_uid} in {folder}: {named[0].problem}")
+        return named[0]
     readable = [series for series in found if series.problem is None]
     if not readable:
-        raise PetReadError(f"no static, attenuation-corrected PET series in {folder}; there are:\n{_listing(found)}")
+        raise PetReadError(f"no static, attenuation-corrected PET series in {folder}; there are:\n{listing}")
     if len(readable) > 1:
-        raise PetReadError(f"several PET series in {folder}; say which by series_uid:\n{_listing(found)}")
-    for other in found:
-        if other is not readable[0]:
-            logger.info("left aside: %s", other)
+        raise PetReadError(f"several PET series in {folder}; say which by series_uid:\n{listing}")
     return readable[0]
+
+
+def _check_whole(series: PetSeries, broken: dict[Path, PetReadError]) -> None:
+    """Raises where a broken file lies among the slices of the series: it may be one of them."""
+    folders = {file.parent for file in series.files}
+    for path, error in broken.items():
+        if path.parent in folders:
+            raise error
 
 
 def _series_of_file(path: Path, series_uid: str | None) -> PetSeries:
@@ -79,15 +94,12 @@ def _series_of_file(path: Path, series_uid: str | None) -> PetSeries:
         raise PetReadError(f"{path} is neither a DICOM image nor a {', '.join((*NIFTI_SUFFIXES, *ITK_SUFFIXES))} file")
     if series_uid not in (None, header.series_uid):
         raise PetReadError(f"{path} belongs to series {header.series_uid}, not to {series_uid}")
-    siblings = group_series(sorted(file for file in path.parent.iterdir() if file.is_file()))
+    siblings, broken = group_series(sorted(file for file in path.parent.iterdir() if file.is_file()))
     (series,) = [series for series in siblings if series.uid == header.series_uid]
     if series.problem is not None:
         raise PetReadError(f"{path}: {series.problem}")
+    _check_whole(series, broken)
     return series
-
-
-def _listing(series: list[PetSeries]) -> str:
-    return "\n".join(f"  {one}" for one in series)
 
 
 def _read_itk(path: Path, units: str | None) -> PetVolume:

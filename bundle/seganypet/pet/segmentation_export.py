@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from highdicom import AlgorithmIdentificationSequence
 from highdicom.seg import Segmentation, SegmentDescription
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +16,7 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
+from seganypet.pet.dicom_file import read_dicom
 from seganypet.pet.headers import named, text_of
 from seganypet.pet.segment_codes import code_of_label
 from seganypet.pet.volume import PetVolume
@@ -131,7 +131,7 @@ def _source_headers(volume: PetVolume) -> list[Dataset]:
         raise ValueError("a DICOM SEG refers to DICOM slices; this volume was not read from DICOM: write NIfTI")
     slices: list[Dataset] = []
     for file in volume.source.files:
-        header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+        header = read_dicom(file, pixels=False)
         if text_of(header.get("FrameOfReferenceUID")) is None:
             raise ValueError(f"{named('FrameOfReferenceUID')} is missing in {file}: a SEG cannot refer to it")
         for keyword in _MAY_BE_EMPTY:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import pydicom
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
+from seganypet.pet.dicom_file import has_preamble, read_dicom
 from seganypet.pet.errors import PetReadError
 from seganypet.pet.headers import named, text_of
 
@@ -73,29 +72,36 @@ class PetSeries:
 def find_pet_series(folder: str | Path) -> list[PetSeries]:
     """The PET series under a folder that `read_pet` can read, by description and UID.
 
-    Headers only; a file that has not changed since is not opened again.
+    Headers only; a file that has not changed since is not opened again. Broken files are logged and passed over.
 
     Raises:
         FileNotFoundError: no such folder.
-        PetReadError: a DICOM file that breaks off within its header.
     """
     return [series for series in find_series(folder) if series.problem is None]
 
 
 def find_series(folder: str | Path) -> list[PetSeries]:
-    """Every DICOM series under a folder, nested folders included; other files are passed over and logged."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no such folder: {folder}")
-    return group_series(_files_under(folder))
+    """Every DICOM series under a folder, nested folders included; other and broken files are logged, not read.
+
+    Raises:
+        FileNotFoundError: no such folder.
+    """
+    series, broken = group_series(files_under(folder))
+    for error in broken.values():
+        logger.warning("passed over: %s", error)
+    return series
 
 
-def group_series(files: Iterable[Path]) -> list[PetSeries]:
-    """The series that these files make up; files that are not DICOM are passed over and logged."""
+def group_series(files: Iterable[Path]) -> tuple[list[PetSeries], dict[Path, PetReadError]]:
+    """The series that these files make up, and the DICOM files among them whose header is broken."""
     members: dict[str, list[tuple[Path, _FileHeader]]] = {}
-    strays = []
+    strays, broken = [], {}
     for file in files:
-        header = file_header(file)
+        try:
+            header = file_header(file)
+        except PetReadError as error:
+            broken[file] = error
+            continue
         if header is None:
             strays.append(file.name)
         else:
@@ -105,14 +111,32 @@ def group_series(files: Iterable[Path]) -> list[PetSeries]:
     found = []
     for uid, entries in members.items():
         first = entries[0][1]
-        problem = next((header.problem for _, header in entries if header.problem is not None), None)
-        paths = tuple(path for path, _ in entries)
         found.append(
             PetSeries(
-                uid, paths, first.modality, first.description, first.study_uid, first.patient_id, first.date, problem
+                uid=uid,
+                files=tuple(path for path, _ in entries),
+                modality=first.modality,
+                description=first.description,
+                study_uid=first.study_uid,
+                patient_id=first.patient_id,
+                date=first.date,
+                problem=next((header.problem for _, header in entries if header.problem is not None), None),
             )
         )
-    return sorted(found, key=lambda series: (series.description, series.uid))
+    return sorted(found, key=lambda series: (series.description, series.uid)), broken
+
+
+def files_under(folder: str | Path) -> Iterator[Path]:
+    """All files of a folder and the folders in it, but for hidden ones, in the order of their names.
+
+    Raises:
+        FileNotFoundError: no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"no such folder: {folder}")
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(files) if not name.startswith("."))
 
 
 @dataclass(frozen=True)
@@ -138,22 +162,24 @@ def file_header(path: Path) -> _FileHeader | None:
 
 @lru_cache(maxsize=65536)
 def _read_header(path: str, _mtime_ns: int, size: int) -> _FileHeader | None:
-    has_preamble = _looks_like_dicom(path)
-    if has_preamble is None:
-        if size == 0 and path.lower().endswith(".dcm"):
-            raise PetReadError(f"{path} is empty")
+    preamble = has_preamble(path)
+    if preamble is None:
+        if size < 132 and path.lower().endswith(".dcm"):
+            raise PetReadError(f"{path} is truncated: {size} bytes")
         return None
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_FIELDS, force=not has_preamble)
-    except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, NotImplementedError) as error:
-        raise PetReadError(f"{path} cannot be read as DICOM, it may be truncated: {error}") from error
+        header = read_dicom(path, pixels=False, only=_FIELDS)
+    except PetReadError:
+        if preamble:
+            raise
+        return None
     texts = {keyword: text_of(header.get(keyword)) or "" for keyword in _FIELDS}
     sop_class = texts["SOPClassUID"] or str(header.file_meta.get("MediaStorageSOPClassUID", ""))
     if sop_class == _DICOMDIR:
         return None
     if not texts["Modality"] or not texts["SeriesInstanceUID"]:
         missing = "Modality" if not texts["Modality"] else "SeriesInstanceUID"
-        if not has_preamble:
+        if not preamble:
             return None
         raise PetReadError(f"{path} has no {named(missing)}: the file is truncated, or no image")
     return _FileHeader(
@@ -165,15 +191,6 @@ def _read_header(path: str, _mtime_ns: int, size: int) -> _FileHeader | None:
         texts["SeriesDate"],
         _problem(texts, sop_class),
     )
-
-
-def _looks_like_dicom(path: str) -> bool | None:
-    """True with the preamble of a DICOM file, False for a bare data set that starts with group 0008, else None."""
-    with open(path, "rb") as file:
-        start = file.read(132)
-    if start[128:132] == b"DICM":
-        return True
-    return False if start[:2] == b"\x08\x00" and len(start) == 132 else None
 
 
 def _problem(texts: dict[str, str], sop_class: str) -> str | None:
@@ -198,9 +215,3 @@ def _problem(texts: dict[str, str], sop_class: str) -> str | None:
         written = texts["CorrectedImage"] or "missing"
         return f"{named('CorrectedImage')} is {written}, without ATTN: not attenuation-corrected"
     return None
-
-
-def _files_under(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent, name) for name in sorted(files) if not name.startswith("."))
