@@ -22,7 +22,7 @@ from monailabel.client import MONAILabelClient
 from numpy.typing import NDArray
 
 from seganypet.networks import build_network, save_network
-from seganypet.pet.dicom_writer import write_pet_dicom_series
+from seganypet.pet import write_pet_dicom_series
 
 REPO = Path(__file__).resolve().parents[2]
 APP = REPO / "apps" / "seganypet_label"

@@ -15,7 +15,7 @@ from lib.datastore import StudyStore
 from lib.volumes import Volumes
 from monailabel.interfaces.exception import ImageNotFoundException
 
-from seganypet.pet.dicom_writer import write_pet_dicom_series
+from seganypet.pet import write_pet_dicom_series
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_store_opened_again_knows_series_and_what_was_said_of_labels(folder):
     assert again.study_id(uid) == "ann_pet"
 
 
-def test_series_are_told_apart_and_broken_ones_left_out(folder):
+def test_series_are_told_apart_and_broken_ones_explained(folder):
     write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "two")
     for file in list((folder / "two").iterdir()):
         file.rename(file.with_name(f"first_{file.name}"))
@@ -132,10 +132,13 @@ def test_series_are_told_apart_and_broken_ones_left_out(folder):
     write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "bob" / "deep" / "pet")
     broken = write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "broken")
     broken[3].write_bytes(broken[3].read_bytes()[:400])
-    found = sorted(open_store(folder).list_images())
-    assert len(found) == 4
-    assert found[:2] == ["block", "bob_deep_pet"]
-    assert all(study.startswith("two_") for study in found[2:])
+    store = open_store(folder)
+    found = sorted(store.list_images())
+    assert len(found) == 5
+    assert found[:3] == ["block", "bob_deep_pet", "broken"]
+    assert all(study.startswith("two_") for study in found[3:])
+    with pytest.raises(ValueError, match=broken[3].name):
+        store.volumes.study(*store.source("broken"))
 
 
 def test_a_series_that_appears_later_is_found(folder):

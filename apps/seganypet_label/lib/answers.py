@@ -13,7 +13,7 @@ from requests_toolbelt import MultipartEncoder
 from lib.click_request import BadRequest, ClickRequest
 from lib.click_task import ClickAnswer
 from lib.mask_files import mask_bytes
-from seganypet.pet.segmentation_export import write_seg
+from seganypet.pet import write_seg
 
 
 def respond(answer: ClickAnswer, request: ClickRequest, output: str | None) -> Response:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.names import is_study_id
-from seganypet.pet import PetReadError, PetSeries
-from seganypet.pet.dicom_files import group_series
+from seganypet.pet import PetSeries
+from seganypet.pet.series_listing import group_series
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ class SeriesFolder:
 def find_series_folders(root: Path, skip: tuple[str, ...] = ()) -> list[SeriesFolder]:
     """The PET series under a folder that can be read, sorted by folder and UID.
 
-    Headers only; a file that has not changed is not opened again. Series that cannot be read are logged with the
-    reason, and so is a folder with a broken DICOM file, whose series are not listed.
+    Headers only; a file that has not changed is not opened again. What cannot be read is logged with the reason; a
+    series with a broken file is listed, so that whoever clicks in it is told which one.
 
     Args:
         root: the studies folder.
@@ -86,13 +86,9 @@ def _files_under(top: Path) -> Iterator[Path]:
 
 
 def _readable(files: list[Path]) -> list[PetSeries]:
-    if not files:
-        return []
-    try:
-        series = group_series(files)
-    except (PetReadError, OSError) as error:
-        logger.warning("series in %s are not listed: %s", os.path.commonpath([file.parent for file in files]), error)
-        return []
+    series, broken = group_series(files)
+    for error in broken.values():
+        logger.warning("%s", error)
     for one in series:
         if one.problem is not None:
             logger.info("not listed: %s in %s", one, one.folder)
