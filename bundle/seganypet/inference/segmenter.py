@@ -80,7 +80,7 @@ class ClickSegmenter:
         cache_bytes: int = 2 * GIB,
         image_bytes: int = GIB,
         state_bytes: int = GIB // 4,
-        max_windows: int = 27,
+        max_windows: int = 12,
         autocast: torch.dtype | None = None,
         half_storage: bool = True,
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from seganypet.data.preprocessing import WorkingImage, normalise_window, working
 from seganypet.inference.byte_cache import ByteCache
 from seganypet.inference.compute_gate import BACKGROUND, ComputeGate
 from seganypet.inference.windows import Origin, cut_window
+from seganypet.networks.click_network import ClickNetwork
 from seganypet.pet import PetVolume
 
 HALF_MAX = torch.finfo(torch.float16).max
@@ -53,7 +54,7 @@ class WindowEncoder:
         autocast: torch.dtype | None = None,
         half_storage: bool = True,
     ) -> None:
-        self.net: Any = net  # mypy knows no attributes of a plain nn.Module
+        self.net = cast(ClickNetwork, net)
         self.gate, self.device, self.autocast, self.half_storage = gate, device, autocast, half_storage
         self.weights_hash = weights_hash(net)
         self._model_key = (self.weights_hash, net.settings, "torch", str(device), str(autocast), half_storage)

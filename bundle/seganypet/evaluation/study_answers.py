@@ -1,0 +1,113 @@
+"""A study's clicks answered as files: masks, DICOM SEG, measures with their provenance, a picture."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seganypet.clicks import Click
+from seganypet.evaluation.picture import study_picture
+from seganypet.evaluation.study_requests import StudyRequest, file_name
+from seganypet.inference import ClickSegmenter
+from seganypet.pet import PetVolume, measure_uptake, write_mask_nifti, write_seg
+
+ANSWER, PICTURE, DICOM_SEG = "answer.json", "picture.png", "segmentation.dcm"
+
+
+def answer_study(
+    segmenter: ClickSegmenter, volume: PetVolume, request: StudyRequest, folder: str | Path
+) -> dict[str, Any]:
+    """Segments what a request clicks and writes the answer into a folder.
+
+    The folder gets a NIfTI mask per label, one DICOM SEG with all of them where the study is DICOM, a picture, and
+    answer.json, written last: where it is complete, everything is.
+
+    Args:
+        segmenter: answers the clicks.
+        volume: the study, as read.
+        request: label names and clicks.
+        folder: made if need be.
+
+    Returns:
+        What answer.json holds: for each label its clicks, mask file, uptake measures, and seconds; where the SUV came
+        from; which weights answered.
+
+    Raises:
+        ValueError: a click outside the volume, or two labels whose files would have one name.
+    """
+    folder = Path(folder)
+    files = {label: f"{file_name(label)}.nii.gz" for label in request.targets}
+    if len(set(files.values())) < len(files):
+        raise ValueError(f"labels {', '.join(files)} would share file names")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ANSWER).unlink(missing_ok=True)
+    masks: dict[str, np.ndarray] = {}
+    targets: dict[str, Any] = {}
+    for label, clicks in request.targets.items():
+        masks[label], details = segmenter.segment_with_details(volume, clicks)
+        write_mask_nifti(masks[label], volume, folder / files[label])
+        targets[label] = {
+            "clicks": _plain(clicks),
+            "mask": files[label],
+            "uptake": measure_uptake(volume, masks[label]).to_dict(),
+            "details": asdict(details),
+        }
+    seg, seg_unavailable = _dicom_seg(volume, masks, folder / DICOM_SEG)
+    title = f"{request.image.name}, {sum(len(clicks) for clicks in request.targets.values())} clicks"
+    study_picture(volume, masks, folder / PICTURE, clicks=request.targets, title=title)
+    assert volume.suv_provenance is not None
+    answer = {
+        "study": str(request.image),
+        "series_uid": volume.source.series_uid if volume.source else None,
+        "shape": list(volume.shape),
+        "spacing_mm": list(volume.spacing_mm),
+        "units": volume.units,
+        "suv_provenance": volume.suv_provenance.to_dict(),
+        "weights": {"hash": segmenter.weights_hash, "settings": segmenter.settings.to_dict()},
+        "targets": targets,
+        "dicom_seg": seg,
+        "dicom_seg_unavailable": seg_unavailable,
+        "picture": PICTURE,
+    }
+    draft = folder / f".{ANSWER}"
+    draft.write_text(json.dumps(answer, indent=1))
+    os.replace(draft, folder / ANSWER)
+    return answer
+
+
+def is_answered(segmenter: ClickSegmenter, request: StudyRequest, folder: str | Path) -> bool:
+    """Whether a folder holds the answer of these weights to just this request, so that a stopped batch can go on."""
+    try:
+        answer = json.loads((Path(folder) / ANSWER).read_text())
+        return (
+            answer["study"] == str(request.image)
+            and answer["weights"]["hash"] == segmenter.weights_hash
+            and {label: target["clicks"] for label, target in answer["targets"].items()}
+            == {label: _plain(clicks) for label, clicks in request.targets.items()}
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _plain(clicks: tuple[Click, ...]) -> list[dict[str, Any]]:
+    return [{"ijk": list(click.ijk), "positive": click.positive} for click in clicks]
+
+
+def _dicom_seg(volume: PetVolume, masks: dict[str, np.ndarray], path: Path) -> tuple[str | None, str | None]:
+    """The SEG's file name, or why there is none."""
+    path.unlink(missing_ok=True)
+    found = {label: mask for label, mask in masks.items() if mask.any()}
+    if volume.source is None or not volume.source.is_dicom:
+        return None, "the study was not read from DICOM"
+    if not found:
+        return None, "every mask is empty"
+    try:
+        write_seg(found, volume, path)
+    except ValueError as error:  # the mask is there; what the headers lack for a SEG is said beside it
+        return None, str(error)
+    return path.name, None
