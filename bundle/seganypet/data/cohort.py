@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from seganypet.data.data_list import Entry, write_data_list
+from seganypet.data.phantoms.label_maps import make_label_map_phantom
 from seganypet.data.phantoms.phantom import make_phantom
 
 GENERATION = 3
@@ -32,6 +33,8 @@ class _Case:
     number: int
     voxel_size_mm: tuple[float, ...] | None
     lesion_count: int | None
+    label_map: str | None
+    label_names: tuple[tuple[int, str], ...]
 
     def fingerprint(self) -> dict:
         return {key: value for key, value in asdict(self).items() if key != "folder"} | {"generation": GENERATION}
@@ -46,6 +49,8 @@ def write_cohort(
     test: int = 0,
     voxel_size_mm: Sequence[float] | None = None,
     lesion_count: int | None = None,
+    label_maps: Mapping[str, Mapping[int, str]] | None = None,
+    label_map_share: float = 0.5,
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
@@ -65,6 +70,9 @@ def write_cohort(
         test: how many of them are for test.
         voxel_size_mm: one voxel size for all, instead of clinical scanners' drawn by lot.
         lesion_count: lesions in each, instead of 1 to 9.
+        label_maps: organ label maps to build phantoms on (path → names of their values, see `read_label_maps`), each
+            as often as the others.
+        label_map_share: how many of the phantoms are built on them, 0 to 1.
         workers: processes, by default one a core; 1 makes the phantoms in this process.
         progress: whether to show a bar.
 
@@ -72,13 +80,19 @@ def write_cohort(
         The data list's path.
 
     Raises:
-        ValueError: sections larger than the cohort.
+        ValueError: sections larger than the cohort, a share outside 0 to 1, names of a label map without a tissue.
     """
+    if not 0 <= label_map_share <= 1:
+        raise ValueError(f"label_map_share must lie in 0 to 1, got {label_map_share!r}")
     if count < 1 or validation < 0 or test < 0 or validation + test > count:
         raise ValueError(f"count {count} must hold validation {validation} and test {test}, none negative")
     folder = Path(folder)
+    share = label_map_share
     size = None if voxel_size_mm is None else tuple(float(step) for step in voxel_size_mm)
-    cases = [_Case(str(folder / f"phantom_{n:04d}"), int(seed), n, size, lesion_count) for n in range(count)]
+    cases = [
+        _Case(str(folder / f"phantom_{n:04d}"), int(seed), n, size, lesion_count, *_anatomy(n, label_maps, share))
+        for n in range(count)
+    ]
     left = [case for case in cases if _finished(case) is None]
     folder.mkdir(parents=True, exist_ok=True)
     workers = min(workers or len(os.sched_getaffinity(0)), len(left))
@@ -98,6 +112,17 @@ def write_cohort(
         "test": entries[training + validation :],
     }
     return write_data_list(folder / "data_list.json", sections)
+
+
+def _anatomy(
+    number: int, label_maps: Mapping[str, Mapping[int, str]] | None, share: float
+) -> tuple[str | None, tuple[tuple[int, str], ...]]:
+    """The label map that a phantom is built on and its names; None and none for a procedural one."""
+    before, after = int(number * share), int((number + 1) * share)  # spread evenly over the cohort
+    if not label_maps or before == after:
+        return None, ()
+    path, names = list(label_maps.items())[before % len(label_maps)]
+    return str(path), tuple((int(value), str(name)) for value, name in names.items())
 
 
 def _write_all(cases: list[_Case], workers: int) -> Iterator[None]:
@@ -137,7 +162,16 @@ def _write_case(case: _Case) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "phantom.json").unlink(missing_ok=True)
     rng = np.random.default_rng([case.seed, case.number])
-    phantom = make_phantom(rng, voxel_size_mm=case.voxel_size_mm, lesion_count=case.lesion_count)
+    if case.label_map is None:
+        phantom = make_phantom(rng, voxel_size_mm=case.voxel_size_mm, lesion_count=case.lesion_count)
+    else:
+        phantom = make_label_map_phantom(
+            case.label_map,
+            dict(case.label_names),
+            rng,
+            voxel_size_mm=case.voxel_size_mm,
+            lesion_count=case.lesion_count,
+        )
     drafts = [folder / f".{os.getpid()}.{name}" for name in ("suv.nii.gz", "labels.nii.gz", "phantom.json")]
     phantom.save(drafts[0], drafts[1])
     record = {

@@ -1,6 +1,8 @@
 """Made-up whole-body FDG PET scans whose truth is known."""
 
+from seganypet.data.phantoms.label_map_names import read_label_maps
+from seganypet.data.phantoms.label_maps import make_label_map_phantom
 from seganypet.data.phantoms.phantom import Phantom, make_phantom
 from seganypet.data.phantoms.scanner import Scanner
 
-__all__ = ["Phantom", "Scanner", "make_phantom"]
+__all__ = ["Phantom", "Scanner", "make_label_map_phantom", "make_phantom", "read_label_maps"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -63,6 +63,14 @@ class Canvas:
     def coordinates(self, region: Region) -> Coordinates:
         """Template coordinates of a region's voxels, three arrays of its shape."""
         return self.xyz[0][region], self.xyz[1][region], self.xyz[2][region]
+
+    def rename_axis(self, axis: int, onto: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Replace the coordinates along one axis by a rising function of them."""
+        axes, xyz = list(self.axes), list(self.xyz)
+        axes[axis], xyz[axis] = onto(axes[axis]).astype(np.float32), onto(xyz[axis]).astype(np.float32)
+        self.axes, self.xyz = tuple(axes), (xyz[0], xyz[1], xyz[2])
+        apart = np.abs(np.moveaxis(self.xyz[axis], axis, -1) - self.axes[axis])
+        self.reach_mm = max(self.reach_mm, float(apart.max()))
 
     def field(self, correlation_mm: float, region: Region | None = None) -> np.ndarray:
         """A smooth random field (mean 0, standard deviation 1) over the grid or a region of it."""

@@ -111,9 +111,31 @@ def make_phantom(
     canvas, affine = _canvas(patient, spacing, rng)
     body = Body(canvas, patient, suv)
     paint_organs(body, suv)
+    return render(
+        canvas,
+        affine,
+        scanner,
+        rng,
+        lesion_count=lesion_count,
+        lesion_volumes_ml=lesion_volumes_ml,
+        patient=patient,
+    )
+
+
+def render(
+    canvas: Canvas,
+    affine: np.ndarray,
+    scanner: Scanner,
+    rng: np.random.Generator,
+    *,
+    lesion_count: int | None = None,
+    lesion_volumes_ml: Sequence[float] | None = None,
+    patient: Patient | None = None,
+) -> Phantom:
+    """Finish a canvas whose organs are painted: texture, lesions, then the scanner's blur and noise."""
     add_texture(canvas)
     lesions = add_lesions(canvas, rng, count=lesion_count, volumes_ml=lesion_volumes_ml)
-    image = add_noise(blur(canvas.activity, spacing, scanner.fwhm_mm), spacing, scanner, rng)
+    image = add_noise(blur(canvas.activity, canvas.spacing_mm, scanner.fwhm_mm), canvas.spacing_mm, scanner, rng)
     names = label_names_of(canvas.labels, lesions)
     return Phantom(image.astype(np.float32), canvas.labels, affine, names, lesions, scanner, patient)
 
