@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataset import FileDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from seganypet.pet.errors import PetReadError
 
 # what pydicom lets through from a file that breaks off or holds nonsense
 _BROKEN = (
+    BytesLengthException,
     InvalidDicomError,
     EOFError,
     OSError,

@@ -10,11 +10,12 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.errors import BytesLengthException
+from pydicom.uid import AllTransferSyntaxes, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from seganypet.pet.dicom_file import read_dicom
 from seganypet.pet.errors import PetReadError, SuvUnavailableError
-from seganypet.pet.headers import named, text_of
+from seganypet.pet.headers import header_text, named
 from seganypet.pet.slice_geometry import slice_order_and_affine
 from seganypet.pet.suv import suv_factors
 from seganypet.pet.volume import SUVBW, PetSource, PetVolume, SuvProvenance
@@ -37,6 +38,7 @@ def read_series(files: Sequence[Path], series_uid: str) -> PetVolume:
     slices = [_read_slice(path) for path in files]
     names = [path.name for path in files]
     _check_same(slices, names)
+    rows, columns = (int(_numbers(slices[0], keyword, 1, names[0])[0]) for keyword in ("Rows", "Columns"))
     positions = [_numbers(data, "ImagePositionPatient", 3, name) for data, name in zip(slices, names, strict=True)]
     order, affine = slice_order_and_affine(
         positions,
@@ -48,7 +50,7 @@ def read_series(files: Sequence[Path], series_uid: str) -> PetVolume:
     slices, files = [slices[index] for index in order], [Path(files[index]) for index in order]
     _warn_of_fewer_slices(slices)
     units, factors, provenance = _suv(slices)
-    stack = np.empty((len(slices), int(slices[0].Rows), int(slices[0].Columns)), np.float32)  # [k, j, i]
+    stack = np.empty((len(slices), rows, columns), np.float32)  # [k, j, i]
     for index, (data, path) in enumerate(zip(slices, files, strict=True)):
         stack[index] = _rescaled_pixels(data, path) * factors[index]
     try:
@@ -65,7 +67,7 @@ def _read_slice(path: Path) -> FileDataset:
 
 
 def _numbers(data: FileDataset, keyword: str, count: int, name: str) -> NDArray[np.float64]:
-    text = text_of(data.get(keyword))
+    text = header_text(data, keyword)
     if text is None:
         raise PetReadError(f"{named(keyword)} is missing in {name}")
     try:
@@ -79,10 +81,8 @@ def _numbers(data: FileDataset, keyword: str, count: int, name: str) -> NDArray[
 
 def _check_same(slices: list[FileDataset], names: list[str]) -> None:
     """Raises PetReadError, naming tag and files, where slices of one series do not belong to one volume."""
-    for keyword in ("Rows", "Columns"):
-        _numbers(slices[0], keyword, 1, names[0])
     for keyword in _SAME_TEXT:
-        texts = [text_of(data.get(keyword)) for data in slices]
+        texts = [header_text(data, keyword) for data in slices]
         odd = next((index for index, text in enumerate(texts) if text != texts[0]), None)
         if odd is not None:
             raise PetReadError(
@@ -98,21 +98,22 @@ def _check_same(slices: list[FileDataset], names: list[str]) -> None:
                 f"mixed series: {named(keyword)} is {numbers[0].tolist()} in {names[0]} and {numbers[odd].tolist()} "
                 f"in {names[odd]}"
             )
-    if text_of(slices[0].get("SamplesPerPixel")) not in (None, "1"):
-        raise PetReadError(f"{named('SamplesPerPixel')} is {slices[0].SamplesPerPixel}: a colour image, no PET")
+    samples = header_text(slices[0], "SamplesPerPixel")
+    if samples not in (None, "1"):
+        raise PetReadError(f"{named('SamplesPerPixel')} is {samples}: a colour image, no PET")
 
 
 def _warn_of_fewer_slices(slices: list[FileDataset]) -> None:
-    stated = text_of(slices[0].get("NumberOfSlices"))
+    stated = header_text(slices[0], "NumberOfSlices")
     if stated is not None and stated.isdigit() and int(stated) > len(slices):
         logger.warning("%s is %s, %d are here: is an end missing?", named("NumberOfSlices"), stated, len(slices))
 
 
 def _suv(slices: list[FileDataset]) -> tuple[str, NDArray[np.float64], SuvProvenance]:
     """Units of the voxels to be, the factor of each slice, and where it came from."""
-    units = text_of(slices[0].get("Units")) or "unknown"
+    units = header_text(slices[0], "Units") or "unknown"
     try:
-        if any(text_of(data.get("RescaleSlope")) is None for data in slices):
+        if any(header_text(data, "RescaleSlope") is None for data in slices):
             units = "unknown"
             raise SuvUnavailableError(f"{named('RescaleSlope')} is missing")
         found = suv_factors(slices)
@@ -126,24 +127,27 @@ def _suv(slices: list[FileDataset]) -> tuple[str, NDArray[np.float64], SuvProven
 def _rescaled_pixels(data: FileDataset, path: Path) -> NDArray[np.float64]:
     """[rows, columns] stored · slope + intercept."""
     syntax = data.file_meta.TransferSyntaxUID
-    expected = int(data.Rows) * int(data.Columns) * int(data.get("BitsAllocated", 16)) // 8
-    got = len(data.get("PixelData", b""))
+    if syntax not in AllTransferSyntaxes:
+        raise PetReadError(f"{path}: {named('TransferSyntaxUID')} {syntax} is none that DICOM knows")
+    rows, columns, bits = (int(_numbers(data, key, 1, path.name)[0]) for key in ("Rows", "Columns", "BitsAllocated"))
+    expected = rows * columns * bits // 8
+    got = len(data.get("PixelData") or b"")
     if got == 0 or (got < expected and not syntax.is_encapsulated):
         raise PetReadError(f"{path} is truncated: {got} of {expected} bytes of {named('PixelData')} are there")
     if syntax.is_encapsulated and syntax != RLELossless:
-        return _decompressed(path, data)
+        return _decompressed(path, (rows, columns), syntax.name)
     try:
         stored = data.pixel_array
-    except (AttributeError, ValueError, RuntimeError, NotImplementedError) as error:
+    except (AttributeError, ValueError, TypeError, RuntimeError, NotImplementedError, BytesLengthException) as error:
         raise PetReadError(f"{path}: its pixels cannot be read: {error}") from error
     slope, intercept = (
-        _numbers(data, keyword, 1, path.name)[0] if text_of(data.get(keyword)) is not None else default
+        _numbers(data, keyword, 1, path.name)[0] if header_text(data, keyword) is not None else default
         for keyword, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
     )
     return stored * slope + intercept
 
 
-def _decompressed(path: Path, data: FileDataset) -> NDArray[np.float64]:
+def _decompressed(path: Path, shape: tuple[int, int], syntax: str) -> NDArray[np.float64]:
     """Pixels of a compressed file; GDCM, inside SimpleITK, has the decoders and rescales as it reads.
 
     All but RLE, which pydicom decodes by itself and GDCM not in every case.
@@ -154,8 +158,7 @@ def _decompressed(path: Path, data: FileDataset) -> NDArray[np.float64]:
         reader.SetFileName(str(path))
         pixels = sitk.GetArrayFromImage(reader.Execute()).astype(np.float64)
     except RuntimeError as error:
-        syntax = data.file_meta.TransferSyntaxUID
-        raise PetReadError(f"{path}: its {syntax.name} pixels cannot be decoded: {error}") from error
-    if pixels.shape != (1, int(data.Rows), int(data.Columns)):
-        raise PetReadError(f"{path}: decoded to {pixels.shape}, {named('Rows')} and {named('Columns')} say otherwise")
+        raise PetReadError(f"{path}: its {syntax} pixels cannot be decoded: {error}") from error
+    if pixels.shape != (1, *shape):
+        raise PetReadError(f"{path}: decoded to {pixels.shape}, {named('Rows')} and {named('Columns')} say {shape}")
     return pixels[0]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.tag import Tag
 
 from seganypet.pet.errors import SuvUnavailableError
@@ -56,6 +57,14 @@ def text_of(value: Any) -> str | None:
     if not isinstance(value, str) and isinstance(value, Sequence):
         value = "\\".join(str(part).strip() for part in value)
     return str(value).strip(" \0") or None
+
+
+def header_text(header: Header, keyword: str) -> str | None:
+    """One field as text, None where it is missing or empty; what cannot be converted comes as it stands in the file."""
+    try:
+        return text_of(header.get(keyword))
+    except (ValueError, TypeError, NotImplementedError, BytesLengthException):  # pydicom converts when it is asked
+        return text_of(header.get_item(keyword).value) if isinstance(header, Dataset) else None
 
 
 class SeriesHeaders:
@@ -151,29 +160,21 @@ def _number(keyword: str, text: str, above_zero: bool) -> float:
 def _texts(header: Header, keyword: str) -> list[str]:
     """All values of a field in one header that are filled in; several only where a sequence has several items."""
     if keyword in _PRIVATE:
-        values = [_private(header, keyword)]
+        texts = [text_of(_private(header, keyword))]
     else:
         items = header.get(_SEQUENCE) if keyword in _IN_SEQUENCE else None
-        values = [_raw(item, keyword) for item in items or [header]]
-    return [text for text in map(text_of, values) if text is not None]
-
-
-def _raw(header: Header, keyword: str) -> Any:
-    try:
-        return header.get(keyword)
-    except (ValueError, TypeError):  # pydicom cannot convert it; the text as it stands tells more
-        return header.get_item(keyword).value if isinstance(header, Dataset) else None
+        texts = [header_text(item, keyword) for item in items or [header]]
+    return [text for text in texts if text is not None]
 
 
 def _private(header: Header, keyword: str) -> Any:
     group, element, creator, path = _PRIVATE[keyword]
     if isinstance(header, Dataset):
-        blocks = [
-            b for b in range(0x10, 0x100) if text_of(getattr(header.get(Tag(group, b)), "value", None)) == creator
-        ]
-        # de-identification may drop the creator and leave the field in its usual block
-        found = header.get(Tag(group, ((blocks or [0x10])[0] << 8) + element))
-        return None if found is None else found.value
+        try:
+            return header.private_block(group, creator)[element].value
+        except KeyError:  # de-identification may drop the creator and leave the field in its usual block
+            found = header.get(Tag(group, 0x1000 + element))
+            return None if found is None else found.value
     value: Any = header
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None

@@ -17,7 +17,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from seganypet.pet.dicom_file import read_dicom
-from seganypet.pet.headers import named, text_of
+from seganypet.pet.headers import header_text, named
 from seganypet.pet.segment_codes import code_of_label
 from seganypet.pet.volume import PetVolume
 
@@ -132,12 +132,12 @@ def _source_headers(volume: PetVolume) -> list[Dataset]:
     slices: list[Dataset] = []
     for file in volume.source.files:
         header = read_dicom(file, pixels=False)
-        if text_of(header.get("FrameOfReferenceUID")) is None:
+        if header_text(header, "FrameOfReferenceUID") is None:
             raise ValueError(f"{named('FrameOfReferenceUID')} is missing in {file}: a SEG cannot refer to it")
         for keyword in _MAY_BE_EMPTY:
             if keyword not in header:
                 setattr(header, keyword, "")
-        if text_of(header.get("SliceThickness")) is None:
+        if header_text(header, "SliceThickness") is None:
             header.SliceThickness = f"{volume.spacing_mm[2]:.6g}"
         slices.append(header)
     return slices

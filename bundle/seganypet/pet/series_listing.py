@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from pydicom.uid import UID
+from pydicom._uid_dict import UID_dictionary
 
 from seganypet.pet.dicom_file import has_preamble, read_dicom
 from seganypet.pet.errors import PetReadError
-from seganypet.pet.headers import named, text_of
+from seganypet.pet.headers import header_text, named
 
 logger = logging.getLogger(__name__)
 
@@ -120,10 +120,18 @@ def group_series(files: Iterable[Path]) -> tuple[list[PetSeries], dict[Path, Pet
                 study_uid=first.study_uid,
                 patient_id=first.patient_id,
                 date=first.date,
-                problem=next((header.problem for _, header in entries if header.problem is not None), None),
+                problem=_problem_of_series(entries),
             )
         )
     return sorted(found, key=lambda series: (series.description, series.uid)), broken
+
+
+def _problem_of_series(entries: list[tuple[Path, _FileHeader]]) -> str | None:
+    problems = [(path, header.problem) for path, header in entries if header.problem is not None]
+    if not problems:
+        return None
+    path, problem = problems[0]
+    return problem if len(problems) == len(entries) else f"{problem} (in {path.name})"
 
 
 def files_under(folder: str | Path) -> Iterator[Path]:
@@ -173,7 +181,7 @@ def _read_header(path: str, _mtime_ns: int, size: int) -> _FileHeader | None:
         if preamble:
             raise
         return None
-    texts = {keyword: text_of(header.get(keyword)) or "" for keyword in _FIELDS}
+    texts = {keyword: header_text(header, keyword) or "" for keyword in _FIELDS}
     sop_class = texts["SOPClassUID"] or str(header.file_meta.get("MediaStorageSOPClassUID", ""))
     if sop_class == _DICOMDIR:
         return None
@@ -198,11 +206,9 @@ def _problem(texts: dict[str, str], sop_class: str) -> str | None:
     if texts["Modality"] != "PT":
         return f"{named('Modality')} is {texts['Modality']}, not PT"
     if sop_class in _ENHANCED_PET:
-        return (
-            f"{named('SOPClassUID')} is {UID(sop_class).name}: multi-frame PET is not read, convert it to single frames"
-        )
+        return f"{named('SOPClassUID')} is {_uid_name(sop_class)}: multi-frame, convert it to single frames"
     if sop_class not in (PET_IMAGE_STORAGE, ""):
-        return f"{named('SOPClassUID')} is {UID(sop_class).name}, no PET image"
+        return f"{named('SOPClassUID')} is {_uid_name(sop_class)}, no PET image"
     if texts["NumberOfFrames"] not in ("", "1"):
         return f"{named('NumberOfFrames')} is {texts['NumberOfFrames']}, one frame a file is read"
     image_type = texts["ImageType"].upper()
@@ -215,3 +221,7 @@ def _problem(texts: dict[str, str], sop_class: str) -> str | None:
         written = texts["CorrectedImage"] or "missing"
         return f"{named('CorrectedImage')} is {written}, without ATTN: not attenuation-corrected"
     return None
+
+
+def _uid_name(uid: str) -> str:
+    return UID_dictionary[uid][0] if uid in UID_dictionary else uid
