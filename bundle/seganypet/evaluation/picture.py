@@ -207,8 +207,9 @@ def _middle(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 def _caption(volume: PetVolume, name: str, mask: NDArray[np.bool_], separator: str) -> str:
     uptake = measure_uptake(volume, mask)
+    size = f"{uptake.volume_ml:.0f}" if uptake.volume_ml >= 100 else f"{uptake.volume_ml:.2g}"
     suv = "" if uptake.suv_max is None else f", SUV max {uptake.suv_max:.1f}, mean {uptake.suv_mean:.1f}"
-    return f"{name}{separator}{uptake.volume_ml:.3g} mL{suv}"
+    return f"{name}{separator}{size} mL{suv}"
 
 
 def _points(view: RadiologicalView, clicks: Iterable[Click]) -> list[tuple[NDArray[np.float64], bool]]:
