@@ -81,12 +81,12 @@ def test_bias_is_the_released_one():
     """The formula of the first trap, query by query and key by key, in a window of 2³ whose last plane is padding."""
     attn = attention(2)
     rd, rh, rw = extent = (2, 2, 1)
-    q = torch.randn(1, 1, *extent, 6, generator=torch.Generator().manual_seed(3))
-    pad_q = torch.randn(1, 1, 1, 6, generator=torch.Generator().manual_seed(4))
-    bias = attn._bias(q, pad_q)[0, 0]  # [N, N + 1]
+    q = torch.randn(1, 4, 6, generator=torch.Generator().manual_seed(3))
+    pad_q = torch.randn(1, 1, 6, generator=torch.Generator().manual_seed(4))
+    bias = attn._bias(q, pad_q, extent)[0]  # [N, N + 1]
 
     def query(d: int, h: int, w: int) -> torch.Tensor:
-        return q[0, 0, d, h, w] if w < rw else pad_q[0, 0, 0]
+        return q[0, 2 * d + h] if w < rw else pad_q[0, 0]
 
     def position_bias(d: int, h: int, w: int, kd: int, kh: int, kw: int) -> float:
         along_w = query(d, h, w) @ attn.rel_pos_d[d - kw + 1]
@@ -104,17 +104,16 @@ def test_bias_is_the_released_one():
 @pytest.mark.parametrize(("extent", "pads"), [((8, 8, 8), 2232), ((2, 14, 14), 2352), ((14, 14, 13), 196)])
 def test_pads_without_bias_weigh_as_many_as_they_are(extent, pads):
     rd, rh, rw = extent
-    along_w, along_rows = torch.zeros(rd, rh, rw, 14), torch.zeros(rd, rh, 14, 14)
+    along_w, along_rows = torch.zeros(rd * rh, rw, 14), torch.zeros(rd * rh, 14, 14)
     weight = log_pad_weight(along_w, along_rows, along_rows, extent)
-    assert weight.shape == extent
-    torch.testing.assert_close(weight, torch.full(extent, math.log(pads)))
+    torch.testing.assert_close(weight, torch.full((rd * rh, rw), math.log(pads)))
 
 
 def test_pad_weight_survives_large_biases():
     """Sums of exp(200) are beyond float32; their logarithm is not."""
-    along_w, along_rows = torch.full((1, 1, 1, 2), 100.0), torch.full((1, 1, 2, 2), 100.0)
+    along_w, along_rows = torch.full((1, 1, 2), 100.0), torch.full((1, 2, 2), 100.0)
     weight = log_pad_weight(along_w, along_rows, along_rows, (1, 1, 1))
-    torch.testing.assert_close(weight, torch.full((1, 1, 1), 300 + math.log(7)))
+    torch.testing.assert_close(weight, torch.full((1, 1), 300 + math.log(7)))
 
 
 @torch.no_grad()

@@ -108,14 +108,18 @@ class ImageEncoder(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """One linear map of each patch: [B, in_chans, S, S, S] to channels-last tokens [B, D, H, W, C]."""
+    """One linear map of each patch: [B, in_chans, S, S, S] to channels-last tokens [B, D, H, W, C].
+
+    In the weights' own precision, also under autocast: on a CPU a bfloat16 convolution of 16³ takes 25 times as long.
+    """
 
     def __init__(self, in_chans: int, embed_dim: int, patch_size: int) -> None:
         super().__init__()
         self.proj = nn.Conv3d(in_chans, embed_dim, kernel_size=patch_size, stride=patch_size)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.proj(image).movedim(1, -1).contiguous()
+        with torch.autocast(image.device.type, enabled=False):
+            return self.proj(image.to(self.proj.weight.dtype)).movedim(1, -1).contiguous()
 
 
 class Block(nn.Module):

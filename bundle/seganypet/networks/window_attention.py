@@ -10,9 +10,13 @@ the pads' summed weight, replaces them all: 513 keys instead of 2744, and no pad
 from __future__ import annotations
 
 from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+Extent = tuple[int, int, int]
+SCORES_AT_ONCE = 2**20
 
 
 class WindowAttention(nn.Module):
@@ -63,63 +67,56 @@ class WindowAttention(nn.Module):
             [B, D, H, W, C].
         """
         qkv = self.qkv(x)  # [B, D, H, W, 3C]
-        parts = [_runs(size, self.window) for size in x.shape[1:4]]
-        groups = list(product(*parts))
-        if len(groups) == 1:
-            return self.proj(self._attend_group(qkv, *(extent for _, _, extent in groups[0])))
+        runs = [_runs(size, self.window) for size in x.shape[1:4]]
+        if all(len(axis) == 1 for axis in runs):
+            return self.proj(self._attend_windows(qkv, (runs[0][0].extent, runs[1][0].extent, runs[2][0].extent)))
         out = qkv.new_empty(x.shape)
-        for (d0, d1, rd), (h0, h1, rh), (w0, w1, rw) in groups:
-            out[:, d0:d1, h0:h1, w0:w1] = self._attend_group(qkv[:, d0:d1, h0:h1, w0:w1], rd, rh, rw)
+        for d, h, w in product(*runs):
+            group = qkv[:, d.start : d.end, h.start : h.end, w.start : w.end]
+            attended = self._attend_windows(group, (d.extent, h.extent, w.extent))
+            out[:, d.start : d.end, h.start : h.end, w.start : w.end] = attended
         return self.proj(out)
 
-    def _attend_group(self, qkv: Tensor, rd: int, rh: int, rw: int) -> Tensor:
-        """Attention in windows that all hold the same rd × rh × rw real tokens: [B, D, H, W, 3C] → [B, D, H, W, C]."""
-        batch, depth, height, width, _ = qkv.shape
-        nd, nh, nw = depth // rd, height // rh, width // rw
-        windows = qkv.reshape(batch, nd, rd, nh, rh, nw, rw, 3, self.num_heads, -1)
-        windows = windows.permute(7, 0, 1, 3, 5, 8, 2, 4, 6, 9)  # [3, B, nd, nh, nw, heads, rd, rh, rw, c]
-        q, k, v = windows.reshape(3, batch * nd * nh * nw, self.num_heads, rd, rh, rw, -1)
-        out = self._attend(q, k, v)  # [M, heads, rd, rh, rw, c]
-        out = out.reshape(batch, nd, nh, nw, self.num_heads, rd, rh, rw, -1)
-        return out.permute(0, 1, 5, 2, 6, 3, 7, 4, 8).reshape(batch, depth, height, width, -1)
+    def _attend_windows(self, qkv: Tensor, extent: Extent) -> Tensor:
+        """Attention in windows that all hold as many real tokens: [B, D, H, W, 3C] to [B, D, H, W, C]."""
+        windows = _cut(qkv, extent)  # [M, N, 3C]
+        count, tokens, _ = windows.shape
+        q, k, v = windows.view(count, tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).flatten(1, 2)
+        pad = qkv.new_zeros(qkv.shape[-1]) if self.qkv.bias is None else self.qkv.bias.to(qkv.dtype)
+        pad_q, pad_k, pad_v = pad.view(3, 1, self.num_heads, 1, -1).expand(-1, count, -1, -1, -1).flatten(1, 2)
+        # [G, N, c] and [G, 1, c] over G = windows × heads; a few of them at a time keep the scores in a CPU's cache.
+        at_once = max(1, SCORES_AT_ONCE // tokens**2) if qkv.device.type == "cpu" else len(q)
+        parts = zip(*(tensor.split(at_once) for tensor in (q, k, v, pad_q, pad_k, pad_v)), strict=True)
+        out = torch.cat([self._attend(*part, extent=extent) for part in parts])  # [G, N, c]
+        out = out.unflatten(0, (count, self.num_heads)).transpose(1, 2).flatten(2)  # [M, N, C]
+        return _join(out, extent, qkv.shape)
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention of M windows' real queries over real keys and pads: three times [M, heads, rd, rh, rw, c]."""
-        extent = (q.shape[2], q.shape[3], q.shape[4])
-        pad_q, pad_k, pad_v = self._pad_token(q)  # each [M, heads, 1, c]
-        # Scores and weights of pads are sums of many exponentials: float32, also under autocast.
+    def _attend(
+        self, q: Tensor, k: Tensor, v: Tensor, pad_q: Tensor, pad_k: Tensor, pad_v: Tensor, *, extent: Extent
+    ) -> Tensor:
+        """Attention of real queries, [G, N, c], over real keys and the pads, whose q, k and v are [G, 1, c]."""
+        # The bias sums over many exponentials of pads: float32, also under autocast.
         with torch.autocast(q.device.type, enabled=False):
-            bias = self._bias(q.float(), pad_q.float())  # [M, heads, N, N or N + 1]
-        q, k, v = (tensor.flatten(2, 4) for tensor in (q, k, v))  # [M, heads, N, c]
-        if extent != (self.window,) * 3:
-            k = torch.cat([k, pad_k], dim=2)  # the virtual key
-            v = torch.cat([v, pad_v], dim=2)
-        scores = bias.add_(q @ k.transpose(-1, -2), alpha=self.scale)
-        out = scores.softmax(dim=-1).to(v.dtype) @ v  # [M, heads, N, c]
-        return out.unflatten(2, extent)
+            bias = self._bias(q.float(), pad_q.float(), extent)  # [G, N, N], or N + 1 keys where there are pads
+        if bias.shape[-1] > k.shape[1]:
+            k, v = torch.cat([k, pad_k], dim=1), torch.cat([v, pad_v], dim=1)  # the virtual key
+        scores = bias.add_(q @ k.transpose(1, 2), alpha=self.scale)
+        return scores.softmax(dim=-1).to(v.dtype) @ v
 
-    def _pad_token(self, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value of every pad token: the qkv bias (zeros if there is none)."""
-        shape = (3, 1, self.num_heads, 1, q.shape[-1])
-        token = q.new_zeros(shape) if self.qkv.bias is None else self.qkv.bias.to(q.dtype).view(shape)
-        pad_q, pad_k, pad_v = token.expand(3, q.shape[0], -1, -1, -1)
-        return pad_q, pad_k, pad_v
-
-    def _bias(self, q: Tensor, pad_q: Tensor) -> Tensor:
-        """What is added to the scaled scores: the position bias of real keys and, last, the virtual key's."""
-        rd, rh, rw = q.shape[2:5]
-        along_w, along_d, along_h = self._bias_terms(q, pad_q)
-        real_d = along_d[..., :rd, :rw].unsqueeze(-2)  # [M, heads, rd, rh, kd, 1, kw]
-        real_h = along_h[..., :rh, :rw].unsqueeze(-3)  # [M, heads, rd, rh, 1, kh, kw]
-        of_row = (real_d + real_h).unsqueeze(4)  # [M, heads, rd, rh, 1, kd, kh, kw]
-        of_query = along_w[..., :rw].unsqueeze(-2).unsqueeze(-2)  # [M, heads, rd, rh, rw, 1, 1, kw]
-        bias = (of_row + of_query).flatten(5).flatten(2, 4)  # [M, heads, N, N]
-        if (rd, rh, rw) == (self.window,) * 3:
+    def _bias(self, q: Tensor, pad_q: Tensor, extent: Extent) -> Tensor:
+        """What is added to the scaled scores: the position bias of the real keys and, last, that of the virtual key."""
+        rd, rh, rw = extent
+        along_w, along_d, along_h = self._bias_terms(q, pad_q, extent)
+        real_d, real_h = along_d[:, :, :rd, :rw], along_h[:, :, :rh, :rw]
+        of_row = (real_d.unsqueeze(3) + real_h.unsqueeze(2)).flatten(2, 3)  # [G, rd·rh, kd·kh, kw]
+        of_query = along_w[..., :rw].unsqueeze(3)  # [G, rd·rh, rw, 1, kw]
+        bias = (of_row.unsqueeze(2) + of_query).flatten(3).flatten(1, 2)  # [G, N, N]
+        if extent == (self.window,) * 3:
             return bias
-        pads = log_pad_weight(along_w, along_d, along_h, (rd, rh, rw))
-        return torch.cat([bias, pads.flatten(2).unsqueeze(-1)], dim=-1)
+        pads = log_pad_weight(along_w, along_d, along_h, extent)  # [G, rd·rh, rw]
+        return torch.cat([bias, pads.flatten(1).unsqueeze(-1)], dim=-1)
 
-    def _bias_terms(self, q: Tensor, pad_q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _bias_terms(self, q: Tensor, pad_q: Tensor, extent: Extent) -> tuple[Tensor, Tensor, Tensor]:
         """The three terms that sum to the bias of query (d, h, w) and key (kd, kh, kw).
 
         The first trap: these weights were trained with a relative-position bias that reads other tokens' queries,
@@ -128,25 +125,26 @@ class WindowAttention(nn.Module):
         padding, the query that is read is the pad token's.
 
         Returns:
-            [M, heads, rd, rh, rw, S] over kw; [M, heads, rd, rh, S, S] over (kd, kw); the same over (kh, kw).
+            [G, rd·rh, rw, S] over kw; [G, rd·rh, S, S] over (kd, kw); the same over (kh, kw).
         """
-        windows, heads, rd, rh, rw, channels = q.shape
+        rd, rh, rw = extent
         size = self.window
         if not self.use_rel_pos:
-            row_zeros = q.new_zeros(windows, heads, rd, rh, size, size)
-            return q.new_zeros(windows, heads, rd, rh, rw, size), row_zeros, row_zeros
+            of_rows = q.new_zeros(len(q), rd * rh, size, size)
+            return q.new_zeros(len(q), rd * rh, rw, size), of_rows, of_rows
         table_d, table_h, table_w = (
             table.float()[self.offsets] for table in (self.rel_pos_d, self.rel_pos_h, self.rel_pos_w)
         )  # [S, S, c]
-        pads = pad_q[:, :, None, None].expand(windows, heads, rd, rh, size - rw, channels)
-        row = torch.cat([q, pads], dim=4)  # [M, heads, rd, rh, S, c]: the queries of a row of the padded window
-        along_w = torch.einsum("mndhwc,dkc->mndhwk", q, table_d[:rd])
-        along_d = torch.einsum("mndhxc,hkc->mndhxk", row, table_h[:rh])
-        along_h = torch.einsum("mndhxc,xkc->mndhxk", row, table_w)
-        return along_w, along_d, along_h
+        q = q.unflatten(1, (rd, rh, rw))
+        pads = pad_q[:, :, None, None].expand(-1, rd, rh, size - rw, -1)
+        row = torch.cat([q, pads], dim=3)  # [G, rd, rh, S, c]: the queries of a row of the padded window
+        along_w = torch.einsum("gdhwc,dkc->gdhwk", q, table_d[:rd])
+        along_d = torch.einsum("gdhxc,hkc->gdhxk", row, table_h[:rh])
+        along_h = torch.einsum("gdhxc,xkc->gdhxk", row, table_w)
+        return along_w.flatten(1, 2), along_d.flatten(1, 2), along_h.flatten(1, 2)
 
 
-def log_pad_weight(along_w: Tensor, along_d: Tensor, along_h: Tensor, extent: tuple[int, int, int]) -> Tensor:
+def log_pad_weight(along_w: Tensor, along_d: Tensor, along_h: Tensor, extent: Extent) -> Tensor:
     """Logarithm of the sum, over a window's pad keys, of the exponential of their position bias.
 
     For one query and one kw the bias is a term in kd plus a term in kh, so the sum over a rectangle of (kd, kh) is a
@@ -154,30 +152,53 @@ def log_pad_weight(along_w: Tensor, along_d: Tensor, along_h: Tensor, extent: tu
     padding with any kh, and kd real with kh in the padding. Nothing is subtracted, so nothing cancels.
 
     Args:
-        along_w: [..., D, H, W, S] over kw.
-        along_d: [..., D, H, S, S] over (kd, kw).
-        along_h: [..., D, H, S, S] over (kh, kw).
-        extent: real tokens of the window along each axis; not all of them S.
+        along_w: [..., rw, S] over kw, for each query of a row.
+        along_d: [..., S, S] over (kd, kw), for each row.
+        along_h: [..., S, S] over (kh, kw), for each row.
+        extent: rd, rh, rw: real tokens of the window along each axis; not all of them S.
 
     Returns:
-        [..., D, H, W] for each real query.
+        [..., rw].
     """
     rd, rh, rw = extent
     size = along_w.shape[-1]
-    any_d, any_h = along_d.logsumexp(dim=-2), along_h.logsumexp(dim=-2)  # [..., D, H, S]
-    planes = [(any_d + any_h)[..., rw:]]
-    positions = [along_w[..., rw:]]
+    any_d, any_h = along_d.logsumexp(dim=-2), along_h.logsumexp(dim=-2)  # [..., S]
+    planes, queries = [(any_d + any_h)[..., rw:]], [along_w[..., rw:]]
     if rd < size:
         planes.append(along_d[..., rd:, :rw].logsumexp(dim=-2) + any_h[..., :rw])
-        positions.append(along_w[..., :rw])
+        queries.append(along_w[..., :rw])
     if rh < size:
         planes.append(along_d[..., :rd, :rw].logsumexp(dim=-2) + along_h[..., rh:, :rw].logsumexp(dim=-2))
-        positions.append(along_w[..., :rw])
-    return (torch.cat(planes, dim=-1).unsqueeze(-2) + torch.cat(positions, dim=-1)).logsumexp(dim=-1)
+        queries.append(along_w[..., :rw])
+    return (torch.cat(planes, dim=-1).unsqueeze(-2) + torch.cat(queries, dim=-1)).logsumexp(dim=-1)
 
 
-def _runs(size: int, window: int) -> list[tuple[int, int, int]]:
-    """Start, end and real tokens per window of an axis's full windows and of its last, padded one."""
+class _Run(NamedTuple):
+    """Windows that follow each other along an axis and hold as many real tokens."""
+
+    start: int
+    end: int
+    extent: int
+
+
+def _runs(size: int, window: int) -> list[_Run]:
+    """An axis's full windows, and its last one if that is padded."""
     full = size // window * window
-    runs = [(0, full, window)] if full else []
-    return runs if full == size else [*runs, (full, size, size - full)]
+    runs = [_Run(0, full, window), _Run(full, size, size - full)]
+    return [run for run in runs if run.end > run.start]
+
+
+def _cut(x: Tensor, extent: Extent) -> Tensor:
+    """[B, D, H, W, C] to windows [M, rd·rh·rw, C]; no more than six axes at a time, which exporters can rely on."""
+    rd, rh, rw = extent
+    batch, depth, height, width, channels = x.shape
+    x = x.reshape(batch * (depth // rd), rd, height // rh, rh, width // rw, rw * channels).permute(0, 2, 4, 1, 3, 5)
+    return x.reshape(-1, rd * rh * rw, channels)
+
+
+def _join(windows: Tensor, extent: Extent, grid: torch.Size) -> Tensor:
+    """The inverse of `_cut`, for a grid of [B, D, H, W, ...]."""
+    rd, rh, rw = extent
+    batch, depth, height, width = grid[:4]
+    x = windows.reshape(-1, height // rh, width // rw, rd, rh, rw * windows.shape[-1]).permute(0, 3, 1, 4, 2, 5)
+    return x.reshape(batch, depth, height, width, -1)
