@@ -147,7 +147,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, everything_weights: Path) -
     studies.mkdir()
     save_nifti(hot_block(), studies / "block.nii.gz")
     save_nifti(hot_block() * 5000, studies / "becquerel.nii.gz")
-    large = np.ones((80, 60, 150), np.float32)
+    large = np.ones((70, 50, 110), np.float32)
     large[30:40, 30:40, 60:70] = 9
     save_nifti(large, studies / "large.nii.gz")
     write_pet_dicom_series(hot_block(), DICOM_AFFINE, studies / "ann" / "pet")

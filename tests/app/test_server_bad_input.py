@@ -117,14 +117,18 @@ def test_uploads_and_labels_stay_in_the_studies_folder(server, name):
     answer = requests.put(
         f"{server.url}/datastore/label", params={"image": name}, files={"label": ("x.nii.gz", image)}, timeout=60
     )
-    assert answer.status_code == 404
+    assert answer.status_code == (400 if any(part in name for part in ("/", "..", "\\")) else 404)
     assert everything_under(outside) == before
 
 
-@pytest.mark.parametrize("name", ["../server.log", "/etc/passwd", "..%2fserver.log", "nobody"])
-def test_downloads_of_what_is_no_study(server, name):
+@pytest.mark.parametrize(
+    ("name", "status"), [("../server.log", 400), ("/etc/passwd", 400), ("..%2fserver.log", 400), ("nobody", 404)]
+)
+def test_downloads_of_what_is_no_study(server, name, status):
     for path in (f"datastore/image?image={name}", f"datastore/label?label={name}&tag=final"):
-        assert requests.get(f"{server.url}/{path}", timeout=60).status_code == 404
+        answer = requests.get(f"{server.url}/{path}", timeout=60)
+        assert answer.status_code == status
+        assert answer.json()["detail"]
 
 
 def test_another_image_is_not_overwritten(server):

@@ -10,7 +10,7 @@ import numpy as np
 import requests
 from conftest import save_nifti
 
-CLICKS = [[30, 30, 60], [5, 5, 140], [70, 50, 20], [40, 30, 100]]
+CLICKS = [[30, 30, 60], [5, 5, 105], [65, 45, 20], [40, 30, 90]]
 
 
 def test_info_answers_while_clicks_run(server):

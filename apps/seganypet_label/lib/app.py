@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,10 @@ class SegAnyPETApp(MONAILabelApp):
 
     def info(self) -> dict[str, Any]:
         return {**super().info(), "encoded_ahead": self.ahead.progress()}
+
+    def on_init_complete(self) -> None:
+        super().on_init_complete()
+        threading.Thread(target=self.weights.warm_up, name="warm-up", daemon=True).start()
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
         sample: dict[str, Any] = super().next_sample(request)

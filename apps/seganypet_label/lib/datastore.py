@@ -26,6 +26,7 @@ from lib.kept_files import PRIVATE, keep, put_aside
 from lib.label_maps import put_target, read_label_map
 from lib.mask_files import nifti_bytes
 from lib.names import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, extension_of, is_study_id, is_tag
+from lib.readers import READER
 from lib.series_folders import find_series_folders
 from lib.volumes import Volumes, write_study_nifti
 
@@ -182,7 +183,7 @@ class StudyStore(LocalDatastore):
         study_id = self.study_id(image_id)
         volume = self.volumes.study(*self.source(study_id))[0]
         label = read_label_map(Path(label_filename), volume)
-        info = {**(label_info or {}), "ts": int(time.time())}
+        info = {**(label_info or {}), "ts": int(time.time()), "reader": READER.get()}
         folder = self.root / "labels" / tag
         with self._lock:
             self._init_from_datastore_file()

@@ -72,6 +72,10 @@ def _closed(method: str, path: str, query: dict[str, list[str]]) -> Refusal | No
     unpack = query.get("uncompress", ["false"])[-1].lower()
     if path.startswith("/session") and unpack in ("1", "true", "yes", "on", "t", "y"):
         return 400, "archives are not unpacked here: send the series' files themselves, as several `files`"
+    if path.startswith("/datastore"):
+        for name in ("image", "id", "label", "tag"):
+            if any(re.search(r"[/\\\0]|\.\.", value) for value in query.get(name, [])):
+                return 400, f"{name} must be a plain name without a path, got {query[name][-1]!r}"
     if path.startswith("/proxy/") and not DICOMWEB.fullmatch(path):
         return 404, "only DICOMweb resources (studies, series, instances) are forwarded"
     return None

@@ -20,6 +20,7 @@ from lib.answers import respond
 from lib.click_request import ClickRequest, click_request, parse_params
 from lib.click_task import ClickAnswer
 from lib.mask_files import mask_bytes
+from lib.readers import may_save, note_reader
 
 if TYPE_CHECKING:
     from lib.app import SegAnyPETApp
@@ -51,6 +52,9 @@ async def infer(
     if not _threads:
         _threads.append(anyio.CapacityLimiter(CLICKS_AT_ONCE))
     kind = output.value if output is not None else None
+    note_reader(user)
+    if not may_save(user) and parse_params(params).get("save_label"):
+        raise HTTPException(403, f"saving needs the role {settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR}")
     work = partial(answer, app_instance(), model, image, session_id, params, file, kind)
     return await anyio.to_thread.run_sync(work, limiter=_threads[0])
 

@@ -16,6 +16,7 @@ import sys
 from itertools import pairwise
 from typing import Any
 
+import requests
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, request_response
@@ -30,6 +31,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from lib.guard import LOOPBACK, Guard
 from lib.infer_route import infer
+from lib.readers import accept_valid_tokens, note_reader
 from seganypet.pet import PetReadError
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ def harden(app: FastAPI) -> None:
     Args:
         app: `monailabel.app.app`, before it serves its first request.
     """
+    accept_valid_tokens()
     prefix = settings.MONAI_LABEL_API_STR
     routes = app.router.routes
     for index, route in enumerate(routes):
@@ -77,6 +80,7 @@ def _run_in_thread(route: APIRoute) -> None:
 
     @functools.wraps(endpoint)
     def run(*args: Any, **kwargs: Any) -> Any:
+        note_reader(kwargs.get("user"))
         return asyncio.run(endpoint(*args, **kwargs))
 
     route.endpoint = run
@@ -89,6 +93,7 @@ _STATUS: dict[type[Exception], int] = {
     LabelNotFoundException: 404,
     FileNotFoundError: 404,
     PetReadError: 400,
+    requests.RequestException: 502,
     FileExistsError: 409,
     MONAILabelException: 400,
     json.JSONDecodeError: 400,
@@ -96,7 +101,7 @@ _STATUS: dict[type[Exception], int] = {
 
 
 async def _explain(status: int, request: Request, error: Exception) -> JSONResponse:
-    detail = getattr(error, "msg", "") or str(error)
+    detail = getattr(error, "msg", "") or str(error) or type(error).__name__
     if isinstance(error, json.JSONDecodeError):
         detail = f"not valid JSON: {error}"
     return JSONResponse({"detail": detail}, status_code=status)

@@ -15,7 +15,7 @@ from monailabel.utils.sessions import Sessions
 
 from lib.click_request import BadRequest
 from lib.datastore import StudyStore
-from lib.names import IMAGE_EXTENSIONS, extension_of, is_session_id
+from lib.names import IMAGE_EXTENSIONS, extension_of, is_session_id, is_study_id
 from lib.volumes import Volumes
 from seganypet.pet import PetVolume
 
@@ -69,6 +69,8 @@ class StudyAccess:
     def study(self, image: str) -> OpenStudy:
         """A study of the datastore, by its id or SeriesInstanceUID."""
         if not isinstance(self._datastore, StudyStore):
+            if not is_study_id(image):
+                raise HTTPException(404, f"there is no study {image!r}")
             path = Path(self._datastore.get_image_uri(image))
             volume, at_hand = self._volumes.study(path)
             return OpenStudy(image, image, volume, at_hand)

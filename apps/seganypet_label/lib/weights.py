@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from seganypet.clicks import Click
 from seganypet.inference import ClickSegmenter
 from seganypet.networks import load_network
+from seganypet.pet import PetVolume
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +63,11 @@ class Weights:
                 self._looked = time.monotonic()
                 self._follow_file()
             return self._segmenter
+
+    def warm_up(self) -> None:
+        """Answer a click on nothing, so that the first reader does not wait for what is set up on first use."""
+        volume = PetVolume(np.ones((8, 8, 8), np.float32), np.diag([4.0, 4.0, 4.0, 1.0]))
+        self.segmenter().segment(volume, [Click((4, 4, 4))])
 
     def info(self) -> dict[str, Any]:
         """What is in force, for /info and for answers."""

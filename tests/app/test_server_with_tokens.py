@@ -1,0 +1,98 @@
+"""With MONAI Label's authentication on: who has a token gets in, by role, and is named with what they save."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import jwt
+import pytest
+import requests
+from conftest import HOT_CENTRE, MODEL, Server, hot_block, save_nifti, start_server
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+USER, ANNOTATOR = "monailabel-user", "monailabel-annotator"
+
+
+@pytest.fixture(scope="module")
+def private_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture(scope="module")
+def realm(private_key: rsa.RSAPrivateKey) -> Iterator[str]:
+    """An identity provider that gives its public key, as Keycloak does."""
+    public = private_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    body = json.dumps({"public_key": base64.b64encode(public).decode()}).encode()
+
+    class Realm(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    provider = HTTPServer(("127.0.0.1", 0), Realm)
+    threading.Thread(target=provider.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{provider.server_port}"
+    provider.shutdown()
+
+
+@pytest.fixture(scope="module")
+def closed_server(tmp_path_factory, everything_weights, realm) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("closed")
+    studies = folder / "studies"
+    studies.mkdir()
+    save_nifti(hot_block(), studies / "block.nii.gz")
+    env = {"MONAI_LABEL_AUTH_ENABLE": "true", "MONAI_LABEL_AUTH_REALM_URI": realm}
+    yield from start_server(folder, studies, "--conf", "weights", str(everything_weights), env=env)
+
+
+def token(key: object, *roles: str, algorithm: str = "RS256", **claims: object) -> dict[str, str]:
+    payload = {
+        "preferred_username": "ann",
+        "exp": int(time.time()) + 60,
+        "realm_access": {"roles": list(roles)},
+        **claims,
+    }
+    return {"Authorization": f"Bearer {jwt.encode(payload, key, algorithm=algorithm)}"}
+
+
+def click(server: Server, headers: dict[str, str], **more: object) -> requests.Response:
+    form = {"params": json.dumps({"foreground": [HOT_CENTRE], "label": "liver", **more})}
+    url = f"{server.url}/infer/{MODEL}?image=block&output=json"
+    return requests.post(url, data=form, headers=headers, timeout=60)
+
+
+def test_only_valid_tokens_with_the_role_get_in(closed_server, private_key):
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    assert click(closed_server, {}).status_code == 401
+    assert click(closed_server, token(stranger, USER)).status_code == 401
+    assert click(closed_server, token(private_key, USER, exp=int(time.time()) - 60)).status_code == 401
+    assert click(closed_server, token(private_key, USER, preferred_username=None)).status_code == 401
+    assert click(closed_server, token(private_key, USER, realm_access=None)).status_code == 403
+    assert click(closed_server, token("a secret of at least 32 bytes" * 2, USER, algorithm="HS256")).status_code == 401
+    assert click(closed_server, token(private_key, USER)).status_code == 200
+    assert requests.get(f"{closed_server.url}/info/", timeout=60).status_code == 401
+    assert requests.get(f"{closed_server.url}/info/", headers=token(private_key, USER), timeout=60).status_code == 200
+
+
+def test_what_is_saved_names_its_reader(closed_server, private_key):
+    label = {"label": ("x.nii.gz", (closed_server.studies / "block.nii.gz").read_bytes())}
+    url = f"{closed_server.url}/datastore/label?image=block"
+    assert requests.put(url, files=label, headers=token(private_key, USER), timeout=60).status_code == 403
+    saved = requests.put(url, files=label, headers=token(private_key, ANNOTATOR), timeout=60)
+    assert saved.status_code == 200
+    assert click(closed_server, token(private_key, USER), save_label=True).status_code == 403
+    assert click(closed_server, token(private_key, USER, ANNOTATOR), save_label=True).status_code == 200
+    index = json.loads((closed_server.studies / "datastore_v2.json").read_text())
+    labels = index["objects"]["block"]["labels"]
+    assert labels["final"]["info"]["reader"] == "ann"
+    assert labels["original"]["info"]["reader"] == "ann"
