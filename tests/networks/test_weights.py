@@ -244,6 +244,8 @@ def test_failed_write_leaves_the_old_file(tmp_path, tiny_net, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
 
 
-def test_network_without_settings_is_refused(tmp_path):
-    with pytest.raises(TypeError, match="Linear has no NetworkSettings"):
+def test_another_module_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="Linear is no ClickNetwork"):
         save_network(torch.nn.Linear(1, 1), tmp_path / "model.pt")
+    with pytest.raises(TypeError, match="Linear is no ClickNetwork"):
+        load_weights(torch.nn.Linear(1, 1), tmp_path / "model.pt")

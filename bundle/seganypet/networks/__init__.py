@@ -1,5 +1,6 @@
 """Tensors in, logits out: the released checkpoints' network, the embedded one, their weights and settings."""
 
+from .click_network import ClickNetwork
 from .registry import build_network
 from .settings import DEFAULT_SETTINGS, NetworkSettings
 from .vit_b import SegAnyPETNetwork
@@ -7,6 +8,7 @@ from .weights import load_network, load_weights, save_network
 
 __all__ = [
     "DEFAULT_SETTINGS",
+    "ClickNetwork",
     "NetworkSettings",
     "SegAnyPETNetwork",
     "build_network",

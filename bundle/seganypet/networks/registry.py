@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
-
+from .click_network import ClickNetwork
 from .compact import CompactNetwork
 from .settings import DEFAULT_SETTINGS, NetworkSettings
 from .vit_b import SegAnyPETNetwork
 
-NETWORKS: dict[str, Callable[[NetworkSettings], nn.Module]] = {
+NETWORKS: dict[str, Callable[[NetworkSettings], ClickNetwork]] = {
     "vit_b": lambda settings: SegAnyPETNetwork(settings=settings),
     "compact": CompactNetwork,
 }
 
 
-def build_network(name: str, settings: NetworkSettings | None = None) -> nn.Module:
+def build_network(name: str, settings: NetworkSettings | None = None) -> ClickNetwork:
     """A network with random weights.
-
-    Every network has `settings`, `window_size` (voxels along each axis of its image, S), `logit_stride` (voxels per
-    low-resolution logit, L = S / stride) and the methods `encode`, `decode` and `forward`, see `SegAnyPETNetwork`.
 
     Args:
         name: "vit_b", the released checkpoints' network, or "compact", the embedded one.

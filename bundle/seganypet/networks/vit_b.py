@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from .click_network import ClickNetwork
 from .image_encoder import ImageEncoder
 from .mask_decoder import MaskDecoder
 from .prompt_encoder import PromptEncoder
@@ -15,7 +16,7 @@ from .settings import DEFAULT_SETTINGS, NetworkSettings
 from .two_way_transformer import TwoWayTransformer
 
 
-class SegAnyPETNetwork(nn.Module):
+class SegAnyPETNetwork(ClickNetwork):
     """Encode an image once, then decode clicks on it. Its 324 state-dict names are the released checkpoints'.
 
     `SegAnyPETNetwork()` is the released size. Other sizes come from their numbers, see `from_constructor`.
@@ -99,7 +100,11 @@ class SegAnyPETNetwork(nn.Module):
         return self.image_encoder(image)
 
     def decode(
-        self, embedding: Tensor, points: Tensor | None, point_labels: Tensor | None, mask_logits: Tensor | None
+        self,
+        embedding: Tensor,
+        points: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        mask_logits: Tensor | None = None,
     ) -> Tensor:
         """Low-resolution logits for the prompts.
 
@@ -121,7 +126,11 @@ class SegAnyPETNetwork(nn.Module):
         return self.mask_decoder(*self._prompts(embedding, points, point_labels, mask_logits)).float()
 
     def decode_all(
-        self, embedding: Tensor, points: Tensor | None, point_labels: Tensor | None, mask_logits: Tensor | None
+        self,
+        embedding: Tensor,
+        points: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        mask_logits: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """All four masks' logits, [B, 4, L, L, L], and predicted IoU, [B, 4]; arguments as `decode`.
 

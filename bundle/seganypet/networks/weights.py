@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .click_network import ClickNetwork
 from .registry import build_network
 from .settings import DEFAULT_SETTINGS, NetworkSettings
 
@@ -58,13 +59,14 @@ def load_weights(net: nn.Module, path: str | os.PathLike[str]) -> None:
 
     Raises:
         FileNotFoundError: no such file.
+        TypeError: `net` is no network of `build_network`.
         ValueError: not a checkpoint, truncated, holding code, of another architecture, or with names or shapes that
             are not the network's, which are named.
     """
-    _load_into(net, read_checkpoint(path), path)
+    _load_into(_unwrapped(net), read_checkpoint(path), path)
 
 
-def load_network(path: str | os.PathLike[str]) -> nn.Module:
+def load_network(path: str | os.PathLike[str]) -> ClickNetwork:
     """The network that a file's settings name, with its weights, in evaluation mode.
 
     A released `.pth` does not say what it was trained with: it becomes "vit_b" with its default settings.
@@ -92,9 +94,10 @@ def save_network(net: nn.Module, path: str | os.PathLike[str], *, half: bool = T
         half: store parameters in float16. Buffers are few and stay as they are.
 
     Raises:
+        TypeError: `net` is no such network.
         ValueError: a parameter is not finite, or `half` and beyond the range of float16; it is named.
     """
-    settings = _settings_of(net)
+    settings = _unwrapped(net).settings
     parameters = {name for name, _ in net.named_parameters()}
     state = {}
     for name, tensor in net.state_dict().items():
@@ -167,8 +170,8 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or ['no details'])[0]}"
 
 
-def _load_into(net: nn.Module, checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
-    architecture = _settings_of(net).architecture
+def _load_into(net: ClickNetwork, checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
+    architecture = net.settings.architecture
     if checkpoint.settings is not None and checkpoint.settings.architecture != architecture:
         raise ValueError(
             f"{path} holds weights of {checkpoint.settings.architecture!r}, the network is {architecture!r}"
@@ -199,14 +202,13 @@ def _load_into(net: nn.Module, checkpoint: Checkpoint, path: str | os.PathLike[s
         raise ValueError(f"{path} does not fit the network {architecture!r}: " + "; ".join(problems))
     net.load_state_dict(state)
     if checkpoint.settings is not None:
-        net.settings = checkpoint.settings  # type: ignore[assignment]  # nn.Module declares tensors and modules only
+        net.settings = checkpoint.settings
 
 
-def _settings_of(net: nn.Module) -> NetworkSettings:
-    settings = getattr(net, "settings", None)
-    if not isinstance(settings, NetworkSettings):
-        raise TypeError(f"{type(net).__name__} has no NetworkSettings; pass a network of build_network, unwrapped")
-    return settings
+def _unwrapped(net: nn.Module) -> ClickNetwork:
+    if not isinstance(net, ClickNetwork):
+        raise TypeError(f"{type(net).__name__} is no ClickNetwork; pass a network of build_network, unwrapped")
+    return net
 
 
 def _listed(what: str, names: list[str]) -> list[str]:

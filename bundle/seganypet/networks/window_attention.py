@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 Extent = tuple[int, int, int]
-SCORES_AT_ONCE = 2**20
+SCORES_AT_ONCE = 2**20  # 4 MiB: larger blocks of memory go back to the system after each use, and cost page faults
 
 
 class WindowAttention(nn.Module):
@@ -84,7 +84,7 @@ class WindowAttention(nn.Module):
         q, k, v = windows.view(count, tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).flatten(1, 2)
         pad = qkv.new_zeros(qkv.shape[-1]) if self.qkv.bias is None else self.qkv.bias.to(qkv.dtype)
         pad_q, pad_k, pad_v = pad.view(3, 1, self.num_heads, 1, -1).expand(-1, count, -1, -1, -1).flatten(1, 2)
-        # [G, N, c] and [G, 1, c] over G = windows × heads; a few of them at a time keep the scores in a CPU's cache.
+        # [G, N, c] and [G, 1, c] over G = windows × heads; on a CPU a few of them at a time.
         at_once = max(1, SCORES_AT_ONCE // tokens**2) if qkv.device.type == "cpu" else len(q)
         parts = zip(*(tensor.split(at_once) for tensor in (q, k, v, pad_q, pad_k, pad_v)), strict=True)
         out = torch.cat([self._attend(*part, extent=extent) for part in parts])  # [G, N, c]
