@@ -74,7 +74,7 @@ class BallNet(ComponentNet):
 class SmallCompact(CompactNetwork):
     """The embedded network untrained, with a small window and answers on both sides of zero."""
 
-    window_size = 32
+    window_size = 16
 
     def __init__(self):
         with torch.random.fork_rng():

@@ -11,14 +11,14 @@ from seganypet.pet import PetVolume
 
 def test_it_is_the_networks_own_click_loop():
     net = SmallCompact()
-    voxels = np.random.default_rng(0).gamma(1.0, 1.0, (32, 32, 32)).astype(np.float32)
+    voxels = np.random.default_rng(0).gamma(1.0, 1.0, (16, 16, 16)).astype(np.float32)
     volume = PetVolume(voxels, np.diag([3.0, 3.0, 3.0, 1.0]))  # one window, on the working grid already
-    clicks = [Click((16, 17, 18)), Click((10, 17, 18), False), Click((18, 20, 16))]
+    clicks = [Click((8, 9, 10)), Click((3, 9, 10), False), Click((10, 11, 8))]
     segmenter = ClickSegmenter(net, half_storage=False)
     masks = [segmenter.segment(volume, clicks[: number + 1]) for number in range(3)]
     with torch.inference_mode():
         embedding = net.encode(torch.asinh(torch.tensor(voxels))[None, None])
-        logits = torch.zeros(1, 1, 32, 32, 32)
+        logits = torch.zeros(1, 1, 16, 16, 16)
         for number in range(3):
             points = torch.tensor([[click.ijk for click in clicks[: number + 1]]])
             labels = torch.tensor([[float(click.positive) for click in clicks[: number + 1]]])
@@ -29,11 +29,9 @@ def test_it_is_the_networks_own_click_loop():
 
 def test_half_precision_storage_changes_hardly_anything():
     net = SmallCompact()
-    voxels = np.random.default_rng(0).gamma(1.0, 1.0, (32, 32, 32)).astype(np.float32)
+    voxels = np.random.default_rng(0).gamma(1.0, 1.0, (16, 16, 16)).astype(np.float32)
     volume = PetVolume(voxels, np.diag([3.0, 3.0, 3.0, 1.0]))
-    half, full = (
-        ClickSegmenter(net, half_storage=each).segment(volume, [Click((16, 17, 18))]) for each in (True, False)
-    )
+    half, full = (ClickSegmenter(net, half_storage=each).segment(volume, [Click((8, 9, 10))]) for each in (True, False))
     assert (half ^ full).mean() < 0.01
 
 

@@ -67,9 +67,8 @@ def blend(tiles: Tiles, stride: int) -> Blend:
         box = tuple(slice(b, b + cells) for b in begin)
         total[box] += weights * logits
         weight[box] += weights
-    covered = weight > 0
-    blended = torch.where(covered, total / weight.clamp_min(torch.finfo(weight.dtype).tiny), total)
-    return Blend((int(low[0]), int(low[1]), int(low[2])), blended, covered)
+    blended = total / weight.clamp_min(torch.finfo(weight.dtype).tiny)  # 0 stays 0
+    return Blend((int(low[0]), int(low[1]), int(low[2])), blended, weight > 0)
 
 
 def target_mask(field: Blend, roots: Sequence[Origin], cells: int, stride: int) -> Tensor:
@@ -83,7 +82,7 @@ def target_mask(field: Blend, roots: Sequence[Origin], cells: int, stride: int) 
     labels, count = ndimage.label(mask.numpy(), np.ones((3, 3, 3)))
     seen = np.zeros(count + 1, dtype=bool)
     for root in roots:
-        seen[np.unique(labels[field.cells(root, cells, stride)[1]])] = True
+        seen[labels[field.cells(root, cells, stride)[1]]] = True
     seen[0] = False
     return torch.from_numpy(seen[labels])
 
