@@ -1,0 +1,72 @@
+"""A MONAI Label server for as long as a `with` block lasts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from monailabel.client import MONAILabelClient
+
+START_S = 180
+
+
+@contextmanager
+def running_server(app: Path, studies: Path, log: Path, weights: str | None = None) -> Iterator[MONAILabelClient]:
+    """Starts the server as a person would, on a free loopback port, and ends it by its process id.
+
+    Args:
+        app: the MONAI Label app's folder.
+        studies: the studies folder.
+        log: file that gets what the server prints.
+        weights: other weights than the app's own.
+
+    Yields:
+        A client of the server.
+
+    Raises:
+        RuntimeError: the server ended or did not answer; the message has the end of its log.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    binaries = str(Path(sys.executable).parent)
+    command = ["monailabel", "start_server", "--app", str(app), "--studies", str(studies)]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    command += ["--conf", "weights", str(Path(weights).absolute())] if weights else []
+    environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_up(server, url, log)
+        yield MONAILabelClient(url)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+def wait_until_up(server: subprocess.Popen, url: str, log: Path) -> None:
+    """Returns once the server answers /info/."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            if requests.get(f"{url}/info/", timeout=10).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.3)
+    raise RuntimeError(f"the server did not start; the end of {log}:\n" + "\n".join(log.read_text().splitlines()[-15:]))
