@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import io
 import json
 from pathlib import Path
 from urllib.parse import urlparse
 
+import nibabel as nib
+import numpy as np
 import pytest
 import requests
-from conftest import HOT_CENTRE, MODEL
+from conftest import HOT_CENTRE, MODEL, save_nifti
 
 GOOD = {"foreground": [HOT_CENTRE], "background": []}
 
@@ -86,6 +89,30 @@ def test_bad_upload(server, name, content, named):
     answer = server.click("", GOOD, file=(name, io.BytesIO(content)))
     assert answer.status_code == 400, answer.text
     assert named in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("voxels", "named"),
+    [
+        (np.full((4, 4, 4), np.nan, np.float32), "NaN"),
+        (np.ones((4, 4), np.float32), "3-D"),
+        (np.ones((4, 4, 4, 2), np.float32), "[4, 4, 4, 2]"),
+    ],
+)
+def test_images_that_are_no_volume(server, voxels, named, tmp_path):
+    answer = server.click("", GOOD, file=save_nifti(voxels, tmp_path / "x.nii.gz").open("rb"))
+    assert answer.status_code == 400, answer.text
+    assert named.strip("[]") in answer.json()["detail"]
+
+
+def test_an_image_that_would_fill_the_memory(server, tmp_path):
+    header = nib.Nifti1Header()
+    header.set_data_shape((30000, 30000, 30000))
+    file = tmp_path / "huge.nii.gz"
+    file.write_bytes(gzip.compress(header.binaryblock + b"\0" * 1000))
+    answer = server.click("", GOOD, file=file.open("rb"))
+    assert answer.status_code == 400, answer.text
+    assert "30000" in answer.json()["detail"]
 
 
 def everything_under(folder: Path) -> set[str]:
@@ -188,6 +215,12 @@ def test_foreign_pages_neither_read_nor_change(server):
         form = {"params": json.dumps(GOOD)}
         answer = requests.post(f"{server.url}/infer/{MODEL}?image=nobody", data=form, headers=headers, timeout=60)
         assert answer.status_code == (404 if allowed else 403)
+
+
+def test_another_name_for_this_machine_is_refused(server):
+    answer = requests.get(f"{server.url}/info/", headers={"Host": "evil.example:8000"}, timeout=60)
+    assert answer.status_code == 421
+    assert "evil.example" in answer.json()["detail"]
 
 
 def test_bad_requests_of_other_routes(server):

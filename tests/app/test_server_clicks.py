@@ -160,6 +160,17 @@ def test_dicom_seg_refers_to_the_series(server, tmp_path):
     assert int(seg.pixel_array.sum()) == VOXELS
 
 
+def test_dicom_files_sent_as_a_session_are_a_study_too(server):
+    slices = sorted((server.studies / "ann" / "pet").iterdir())
+    files = [("files", (path.name, path.read_bytes())) for path in reversed(slices)]
+    session = requests.put(f"{server.url}/session/", files=files, timeout=60).json()["session_id"]
+    params = server.numbers(f"session_id={session}", slicer(foreground=[[2, 2, 2]]))
+    assert params["suv_max"] == pytest.approx(8, rel=1e-3)
+    assert params["windows_encoded"] == 0, "the same series lies in the studies folder"
+    seg = server.click(f"session_id={session}&output=dicom_seg", slicer())
+    assert seg.headers["content-type"] == "application/dicom"
+
+
 def test_without_suv_the_mask_comes_and_the_number_is_refused(server):
     params = server.numbers("image=becquerel", slicer())
     assert params["volume_ml"] == pytest.approx(VOLUME_ML)

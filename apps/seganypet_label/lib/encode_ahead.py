@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -30,8 +31,12 @@ class EncodeAhead:
         self._condition = threading.Condition()
         self._waiting: OrderedDict[str, Callable[[], PetVolume]] = OrderedDict()
         self._progress: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._opened = 0  # how many studies were, so far
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="encode-ahead", daemon=True)
         if budget_s > 0:
-            threading.Thread(target=self._run, name="encode-ahead", daemon=True).start()
+            self._thread.start()
+            atexit.register(self.end)
 
     def open(self, study: str, read: Callable[[], PetVolume]) -> None:
         """Encode a study as soon as nothing opened later waits; one that was opened before is not begun again.
@@ -50,6 +55,7 @@ class EncodeAhead:
                 while len(self._progress) > REMEMBERED:
                     self._progress.popitem(last=False)
                 self._waiting[study] = read
+                self._opened += 1
                 self._condition.notify()
 
     def progress(self) -> dict[str, dict[str, Any]]:
@@ -57,10 +63,19 @@ class EncodeAhead:
         with self._condition:
             return {study: dict(entry) for study, entry in self._progress.items()}
 
+    def end(self) -> None:
+        """Finish the window being encoded and no more: a process must not end while the network runs."""
+        with self._condition:
+            self._ended = True
+            self._condition.notify()
+        self._thread.join(timeout=10)
+
     def _run(self) -> None:
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._waiting)
+                self._condition.wait_for(lambda: self._waiting or self._ended)
+                if self._ended:
+                    return
                 study, read = self._waiting.popitem(last=True)
             try:
                 self._encode(study, read)
@@ -70,11 +85,11 @@ class EncodeAhead:
 
     def _encode(self, study: str, read: Callable[[], PetVolume]) -> None:
         self._note(study, state="encoding")
-        start = time.perf_counter()
+        start, opened = time.perf_counter(), self._opened
         report = self._weights.segmenter().encode_ahead(
             read(),
             budget_s=self._budget_s,
-            should_stop=lambda: bool(self._waiting),
+            should_stop=lambda: self._ended or self._opened > opened,
             on_progress=lambda known, windows: self._note(study, encoded=known, windows=windows),
         )
         self._note(study, encoded=report.known, windows=report.windows, state=report.stopped_by)

@@ -26,10 +26,14 @@ class Guard:
         app: what comes after.
         origins: pages allowed to call this server besides its own and those on this machine.
         prefix: of every route.
+        on_loopback: the server listens on this machine only, so that no other name can be meant: a page elsewhere that
+            lets its own name point here (DNS rebinding) is refused.
     """
 
-    def __init__(self, app: ASGIApp, *, origins: tuple[str, ...] = (), prefix: str = "") -> None:
-        self._app, self._origins, self._prefix = app, origins, prefix
+    def __init__(
+        self, app: ASGIApp, *, origins: tuple[str, ...] = (), prefix: str = "", on_loopback: bool = False
+    ) -> None:
+        self._app, self._origins, self._prefix, self._on_loopback = app, origins, prefix, on_loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,6 +51,10 @@ class Guard:
         raw = scope.get("raw_path", b"").lower()
         if ".." in re.split(r"[/\\]", path) or b"%2f" in raw or b"%5c" in raw or "\0" in path:
             return 400, f"the path {scope['path']!r} leaves its place"
+        host = headers.get("host", "")
+        known = {urlsplit(origin).netloc for origin in self._origins}
+        if self._on_loopback and host not in known and not LOOPBACK.fullmatch(f"http://{host}"):
+            return 421, f"this server listens on its own machine only and is not called {host!r}"
         origin = headers.get("origin", "")
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and origin and not self._allowed(origin, headers):
             return 403, f"pages of {origin} may not change anything here; allow them with MONAI_LABEL_CORS_ORIGINS"

@@ -36,6 +36,8 @@ from seganypet.pet import PetReadError
 
 logger = logging.getLogger(__name__)
 
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
 
 def harden(app: FastAPI) -> None:
     """Put the application right; doing it again changes nothing.
@@ -65,7 +67,7 @@ def harden(app: FastAPI) -> None:
             allow_methods=["*"],
             allow_headers=["*"],
         ),
-        Middleware(Guard, origins=origins, prefix=prefix),
+        Middleware(Guard, origins=origins, prefix=prefix, on_loopback=bound_host() in LOOPBACK_HOSTS),
     ]
     for error, status in _STATUS.items():
         app.add_exception_handler(error, functools.partial(_explain, status))
@@ -112,10 +114,15 @@ async def _apologise(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": detail}, status_code=500)
 
 
+def bound_host() -> str:
+    """The address the server listens on, from the command line; MONAI Label keeps it nowhere else."""
+    arguments = [part for argument in sys.argv[1:] for part in argument.split("=", 1)]
+    return next((value for key, value in pairwise(arguments) if key in ("--host", "-i")), "0.0.0.0")
+
+
 def _warn_of_open_doors() -> None:
-    arguments = sys.argv[1:]
-    host = next((value for key, value in pairwise(arguments) if key in ("--host", "-i")), "0.0.0.0")
-    if host not in ("127.0.0.1", "localhost", "::1") and not settings.MONAI_LABEL_AUTH_ENABLE:
+    host = bound_host()
+    if host not in LOOPBACK_HOSTS and not settings.MONAI_LABEL_AUTH_ENABLE:
         logger.warning(
             "THIS SERVER LISTENS ON %s AND ASKS NOBODY WHO THEY ARE: everybody who reaches it reads the studies and "
             "saves labels. Start it with --host 127.0.0.1, or switch on MONAI_LABEL_AUTH_ENABLE.",

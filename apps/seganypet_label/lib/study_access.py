@@ -64,6 +64,8 @@ class StudyAccess:
                 return self.study(image)
         except (ValueError, FileNotFoundError) as error:
             raise BadRequest(f"the image cannot be read: {error}") from None
+        except MemoryError:
+            raise HTTPException(413, "the image does not fit into the server's memory") from None
         raise BadRequest("no image: give ?image=<study>, ?session_id=<session>, or a file with the request")
 
     def study(self, image: str) -> OpenStudy:

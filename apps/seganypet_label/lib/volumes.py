@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import hashlib
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -69,16 +70,34 @@ class Volumes:
             return volume, False
 
 
+MAX_VOXELS = 2**29  # 2 GiB of float32; the longest whole bodies have a tenth of that
+
+
 def read_study(path: Path, series_uid: str | None) -> PetVolume:
     """A volume as its NIfTI download shows it: a DICOM affine is rounded to the float32 that NIfTI stores.
 
     So a client that sends a download back finds the embeddings of the original.
+
+    Raises:
+        ValueError: a file that is no PET, or one that would not fit into memory.
     """
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        _check_size(path)
     volume = read_pet(path, series_uid=series_uid)
     if path.is_dir():
         affine = volume.affine.astype(np.float32).astype(np.float64)
         volume = dataclasses.replace(volume, affine=affine)
     return volume
+
+
+def _check_size(path: Path) -> None:
+    """A few kilobytes of gzip can hold gigabytes of zeros."""
+    try:
+        shape = nib.Nifti1Image.from_filename(path).shape
+    except Exception:  # whatever is wrong with the file, `read_pet` says it
+        return
+    if math.prod(shape) > MAX_VOXELS:
+        raise ValueError(f"{path.name} says it has {list(shape)} voxels; at most {MAX_VOXELS} are read")
 
 
 def write_study_nifti(volume: PetVolume, path: Path) -> None:
