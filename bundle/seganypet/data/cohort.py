@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
+import queue
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
+from seganypet.data.cohort_case import IMAGE, LABELS, RECORD, Case, write_case
 from seganypet.data.data_list import Entry, write_data_list
-from seganypet.data.phantoms.label_maps import make_label_map_phantom
-from seganypet.data.phantoms.phantom import make_phantom
 
-GENERATION = 3
-"""Raised when the same seed gives other voxels than before, so that cohorts on disk are made anew."""
-
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-@dataclass(frozen=True)
-class _Case:
-    """All that decides one phantom's files."""
-
-    folder: str
-    seed: int
-    number: int
-    voxel_size_mm: tuple[float, ...] | None
-    lesion_count: int | None
-    label_map: str | None
-    label_names: tuple[tuple[int, str], ...]
-
-    def fingerprint(self) -> dict:
-        return {key: value for key, value in asdict(self).items() if key != "folder"} | {"generation": GENERATION}
+_PACKAGES = Path(__file__).resolve().parents[2]
+_NOT_WORTH_STARTING = 4  # cases: a process takes some seconds to import what it needs
 
 
 def write_cohort(
@@ -51,6 +32,8 @@ def write_cohort(
     lesion_count: int | None = None,
     label_maps: Mapping[str, Mapping[int, str]] | None = None,
     label_map_share: float = 0.5,
+    crops: Sequence[Entry] = (),
+    crop_share: float = 1.0,
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
@@ -73,6 +56,9 @@ def write_cohort(
         label_maps: organ label maps to build phantoms on (path → names of their values, see `read_label_maps`), each
             as often as the others.
         label_map_share: how many of the phantoms are built on them, 0 to 1.
+        crops: real tumours to paste (`paste_crop`), one into a phantom, each as often as the others. Such a phantom has
+            the crop's voxel size, unless `voxel_size_mm` says otherwise.
+        crop_share: how many of the phantoms get one, 0 to 1.
         workers: processes, by default one a core; 1 makes the phantoms in this process.
         progress: whether to show a bar.
 
@@ -82,18 +68,38 @@ def write_cohort(
     Raises:
         ValueError: sections larger than the cohort, a share outside 0 to 1, names of a label map without a tissue.
     """
-    if not 0 <= label_map_share <= 1:
-        raise ValueError(f"label_map_share must lie in 0 to 1, got {label_map_share!r}")
+    for name, share in (("label_map_share", label_map_share), ("crop_share", crop_share)):
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} must lie in 0 to 1, got {share!r}")
     if count < 1 or validation < 0 or test < 0 or validation + test > count:
         raise ValueError(f"count {count} must hold validation {validation} and test {test}, none negative")
     folder = Path(folder)
-    share = label_map_share
-    size = None if voxel_size_mm is None else tuple(float(step) for step in voxel_size_mm)
-    cases = [
-        _Case(str(folder / f"phantom_{n:04d}"), int(seed), n, size, lesion_count, *_anatomy(n, label_maps, share))
-        for n in range(count)
+    maps: list[tuple[str | None, dict[int, str]]] = [
+        (str(path), dict(names)) for path, names in (label_maps or {}).items()
     ]
-    left = [case for case in cases if _finished(case) is None]
+    size = None if voxel_size_mm is None else [float(step) for step in voxel_size_mm]
+    cases = []
+    for n in range(count):
+        map_number, crop_number = _turn(n, label_map_share), _turn(n, crop_share)
+        path, names = maps[map_number % len(maps)] if maps and map_number is not None else (None, {})
+        crop = None
+        if crops and crop_number is not None:
+            entry = crops[crop_number % len(crops)]
+            files = {"image": str(entry.image.resolve()), "label": str(entry.label.resolve())}
+            crop = files | {"values": sorted(entry.label_names)}
+        cases.append(
+            Case(
+                folder=str(folder / f"phantom_{n:04d}"),
+                seed=int(seed),
+                number=n,
+                voxel_size_mm=size,
+                lesion_count=lesion_count,
+                label_map=path,
+                label_names={str(value): str(name) for value, name in names.items()},
+                crop=crop,
+            )
+        )
+    left = [case for case in cases if case.targets() is None]
     folder.mkdir(parents=True, exist_ok=True)
     workers = min(workers or len(os.sched_getaffinity(0)), len(left))
     with tqdm(total=count, initial=count - len(left), desc="phantoms", unit="phantom", disable=not progress) as bar:
@@ -101,10 +107,10 @@ def write_cohort(
             bar.update()
     entries = []
     for case in cases:
-        names = _finished(case)
-        if names is None:
-            raise RuntimeError(f"{case.folder} was written but cannot be read back")
-        entries.append(Entry(Path(case.folder, "suv.nii.gz"), Path(case.folder, "labels.nii.gz"), names))
+        targets = case.targets()
+        if targets is None:
+            raise RuntimeError(f"{case.folder} was written, but its {RECORD} cannot be read back")
+        entries.append(Entry(Path(case.folder, IMAGE), Path(case.folder, LABELS), targets))
     training = count - validation - test
     sections = {
         "training": entries[:training],
@@ -114,74 +120,61 @@ def write_cohort(
     return write_data_list(folder / "data_list.json", sections)
 
 
-def _anatomy(
-    number: int, label_maps: Mapping[str, Mapping[int, str]] | None, share: float
-) -> tuple[str | None, tuple[tuple[int, str], ...]]:
-    """The label map that a phantom is built on and its names; None and none for a procedural one."""
-    before, after = int(number * share), int((number + 1) * share)  # spread evenly over the cohort
-    if not label_maps or before == after:
-        return None, ()
-    path, names = list(label_maps.items())[before % len(label_maps)]
-    return str(path), tuple((int(value), str(name)) for value, name in names.items())
+def _turn(number: int, share: float) -> int | None:
+    """Which of a `share` of all numbers this one is, spread evenly; None if it is none of them."""
+    before, after = int(number * share), int((number + 1) * share)
+    return before if before < after else None
 
 
-def _write_all(cases: list[_Case], workers: int) -> Iterator[None]:
-    if workers <= 1:
-        yield from map(_write_case, cases)
+def _write_all(cases: list[Case], workers: int) -> Iterator[None]:
+    """Write the cases, in this process or by `workers` others, and yield as each is done.
+
+    Raises:
+        RuntimeError: a process that ended early; its own traceback is on standard error.
+    """
+    if workers <= 1 or len(cases) <= _NOT_WORTH_STARTING:
+        yield from map(write_case, cases)
         return
-    # Not forked: the caller may hold torch's threads. One thread each: the processes share the cores.
-    with _single_threads(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_write_case, cases)
+    left: queue.SimpleQueue[Case] = queue.SimpleQueue()
+    done: queue.SimpleQueue[None] = queue.SimpleQueue()
+    for case in cases:
+        left.put(case)
+    with ThreadPoolExecutor(workers) as pool:
+        feeders = [pool.submit(_feed, left, done) for _ in range(workers)]
+        finished = 0
+        while finished < len(cases):
+            try:
+                yield done.get(timeout=0.2)
+                finished += 1
+            except queue.Empty:
+                for feeder in feeders:
+                    if feeder.done() and feeder.exception():
+                        while not left.empty():  # let the others end after the case they are at
+                            left.get()
+                        feeder.result()
 
 
-@contextmanager
-def _single_threads() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-
-
-def _finished(case: _Case) -> dict[int, str] | None:
-    """Names of the targets of a case that is complete on disk and made with the same parameters, else None."""
-    folder = Path(case.folder)
-    try:
-        record = json.loads((folder / "phantom.json").read_text())
-        same = record["made_with"] == json.loads(json.dumps(case.fingerprint()))
-        names = {int(value): str(name) for value, name in record["target_names"].items()}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return None
-    return names if same and all((folder / f).is_file() for f in ("suv.nii.gz", "labels.nii.gz")) else None
-
-
-def _write_case(case: _Case) -> None:
-    folder = Path(case.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "phantom.json").unlink(missing_ok=True)
-    rng = np.random.default_rng([case.seed, case.number])
-    if case.label_map is None:
-        phantom = make_phantom(rng, voxel_size_mm=case.voxel_size_mm, lesion_count=case.lesion_count)
-    else:
-        phantom = make_label_map_phantom(
-            case.label_map,
-            dict(case.label_names),
-            rng,
-            voxel_size_mm=case.voxel_size_mm,
-            lesion_count=case.lesion_count,
-        )
-    drafts = [folder / f".{os.getpid()}.{name}" for name in ("suv.nii.gz", "labels.nii.gz", "phantom.json")]
-    phantom.save(drafts[0], drafts[1])
-    record = {
-        "made_with": case.fingerprint(),
-        "label_names": phantom.label_names,
-        "target_names": phantom.target_names,
-        "patient": asdict(phantom.patient) if phantom.patient else None,
-        "scanner": asdict(phantom.scanner) if phantom.scanner else None,
-        "lesions": [asdict(lesion) for lesion in phantom.lesions],
-    }
-    drafts[2].write_text(json.dumps(record, indent=1))
-    for draft in drafts:
-        os.replace(draft, folder / draft.name.split(".", 2)[2])
+def _feed(left: queue.SimpleQueue[Case], done: queue.SimpleQueue[None]) -> None:
+    """Hand cases to a process of our own until none is left. One thread each: the processes share the cores."""
+    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_PACKAGES), environment.get("PYTHONPATH"))))
+    command = [sys.executable, "-c", "from seganypet.data.cohort_case import serve; serve()"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        while True:
+            try:
+                case = left.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                process.stdin.write(json.dumps(asdict(case)) + "\n")
+                process.stdin.flush()
+                answer = process.stdout.readline()
+            except BrokenPipeError:
+                answer = ""
+            if answer.strip() != case.folder:
+                raise RuntimeError(f"the process that was to write {case.folder} ended early; see its error above")
+            done.put(None)

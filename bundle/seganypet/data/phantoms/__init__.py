@@ -2,7 +2,8 @@
 
 from seganypet.data.phantoms.label_map_names import read_label_maps
 from seganypet.data.phantoms.label_maps import make_label_map_phantom
+from seganypet.data.phantoms.pasting import paste_crop
 from seganypet.data.phantoms.phantom import Phantom, make_phantom
 from seganypet.data.phantoms.scanner import Scanner
 
-__all__ = ["Phantom", "Scanner", "make_label_map_phantom", "make_phantom", "read_label_maps"]
+__all__ = ["Phantom", "Scanner", "make_label_map_phantom", "make_phantom", "paste_crop", "read_label_maps"]

@@ -89,7 +89,7 @@ def paint_aorta(painter: Painter) -> None:
 def paint_heart(painter: Painter) -> None:
     """The heart: blood, the left ventricle's muscle, and a thin right wall."""
     axes = _heart_axes(painter)
-    region, _, whole = painter.blob((-20, 26, 447 + 0.8 * painter.breath), (58, 45, 47), axes=axes, turn=4)
+    region, _, whole = painter.blob((-20, 26, 447 + 0.8 * painter.breath), (62, 49, 51), axes=axes, turn=4)
     inside = (whole < 0) & (painter.body.core[region] < -14) & (painter.body.spine[region] > 6)
     inside &= np.isin(painter.canvas.labels[region], LUNG_VALUES) | painter.free(region)
     paint_heart_muscle(painter, region, inside, axes)

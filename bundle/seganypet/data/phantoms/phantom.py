@@ -16,6 +16,7 @@ from seganypet.data.phantoms.lesions import Lesion, add_lesions
 from seganypet.data.phantoms.organs import paint_organs
 from seganypet.data.phantoms.patient import Patient, draw_patient
 from seganypet.data.phantoms.scanner import Scanner, add_noise, blur, draw_scanner, draw_voxel_size
+from seganypet.pet import SyntheticPatient, SyntheticScan, write_pet_dicom_series
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ class Phantom:
         suv.set_data_dtype(np.int16)
         nib.save(suv, suv_path)
         nib.save(nib.Nifti1Image(self.labels.astype(np.int16), self.affine), labels_path)
+
+    def save_dicom(self, folder: str | Path, *, seed: int | None = None) -> list[Path]:
+        """Write the SUV as a DICOM PET series that `read_pet` gives back; `seed` makes its UIDs reproducible."""
+        sex = "O" if self.patient is None else self.patient.sex[0].upper()
+        who = SyntheticPatient(sex=sex)
+        return write_pet_dicom_series(self.suv, self.affine, folder, patient=who, scan=SyntheticScan(seed=seed))
 
 
 def make_phantom(

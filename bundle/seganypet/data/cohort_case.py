@@ -1,0 +1,113 @@
+"""One phantom of a cohort on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from seganypet.data.phantoms import Phantom, make_label_map_phantom, make_phantom, paste_crop
+
+GENERATION = 5
+"""Raised when the same seed gives other voxels than before, so that cohorts on disk are made anew."""
+
+IMAGE, LABELS, RECORD = "suv.nii.gz", "labels.nii.gz", "phantom.json"
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that decides one phantom's files.
+
+    Args:
+        folder: where they go.
+        seed: of the cohort.
+        number: of the phantom in it.
+        voxel_size_mm: None for a clinical scanner's.
+        lesion_count: None for 1 to 9.
+        label_map: organ label map to build on, None for procedural anatomy.
+        label_names: names of the map's values, by value as text.
+        crop: real tumour to paste, {"image", "label", "values"}, or None.
+    """
+
+    folder: str
+    seed: int
+    number: int
+    voxel_size_mm: list[float] | None
+    lesion_count: int | None
+    label_map: str | None
+    label_names: dict[str, str]
+    crop: Mapping[str, Any] | None
+
+    def made_with(self) -> dict[str, Any]:
+        """What a record of this case must say for its files to be kept."""
+        return {key: value for key, value in asdict(self).items() if key != "folder"} | {"generation": GENERATION}
+
+    def targets(self) -> dict[int, str] | None:
+        """Names of the targets, if the case is complete on disk and made with these very parameters; else None."""
+        folder = Path(self.folder)
+        try:
+            record = json.loads((folder / RECORD).read_text())
+            same = record["made_with"] == self.made_with()
+            names = {int(value): str(name) for value, name in record["target_names"].items()}
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            return None
+        return names if same and (folder / IMAGE).is_file() and (folder / LABELS).is_file() else None
+
+
+def write_case(case: Case) -> None:
+    """Make a phantom and write it; its record comes last, so that a case without one is not finished."""
+    folder = Path(case.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RECORD).unlink(missing_ok=True)
+    phantom = _phantom(case)
+    draft = {name: folder / f".{os.getpid()}.{name}" for name in (IMAGE, LABELS, RECORD)}
+    phantom.save(draft[IMAGE], draft[LABELS])
+    record = {
+        "made_with": case.made_with(),
+        "label_names": phantom.label_names,
+        "target_names": phantom.target_names,
+        "patient": asdict(phantom.patient) if phantom.patient else None,
+        "scanner": asdict(phantom.scanner) if phantom.scanner else None,
+        "lesions": [asdict(lesion) for lesion in phantom.lesions],
+    }
+    draft[RECORD].write_text(json.dumps(record, indent=1))
+    for name, path in draft.items():
+        os.replace(path, folder / name)
+
+
+def _phantom(case: Case) -> Phantom:
+    rng = np.random.default_rng([case.seed, case.number])
+    size: Any = case.voxel_size_mm
+    image: Any = None
+    if case.crop is not None:
+        image = nib.load(case.crop["image"])
+        size = size or [float(step) for step in image.header.get_zooms()[:3]]
+    if case.label_map is None:
+        phantom = make_phantom(rng, voxel_size_mm=size, lesion_count=case.lesion_count)
+    else:
+        names = {int(value): name for value, name in case.label_names.items()}
+        phantom = make_label_map_phantom(case.label_map, names, rng, voxel_size_mm=size, lesion_count=case.lesion_count)
+    if case.crop is None:
+        return phantom
+    label: Any = nib.load(case.crop["label"])
+    mask = np.isin(np.asarray(label.dataobj), case.crop["values"])
+    return paste_crop(phantom, image.get_fdata(dtype=np.float32), mask, image.affine, rng)
+
+
+def serve() -> None:
+    """Make phantoms for another process: a case as a line of JSON on standard input, its folder on standard output.
+
+    A process started for this needs nothing of the caller's own script, and is no fork of one that holds torch's
+    threads; multiprocessing gives one or the other.
+    """
+    for line in sys.stdin:
+        case = Case(**json.loads(line))
+        write_case(case)
+        print(case.folder, flush=True)
