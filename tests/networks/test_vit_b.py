@@ -130,3 +130,16 @@ def test_constructor_refuses_what_it_does_not_know(tiny_constructor):
         SegAnyPETNetwork.from_constructor(tiny_constructor | {"image_encoder": {"widow_size": 2}})
     with pytest.raises(ValueError, match="activation must be one of"):
         SegAnyPETNetwork.from_constructor(tiny_constructor | {"image_encoder": {"act": "tanh"}})
+
+
+@pytest.mark.parametrize("window", [2, 5])
+@torch.no_grad()
+def test_encoder_can_be_exported(tiny_constructor, window):
+    """Without data-dependent Python, and in tensors of six axes at most, beyond which some runtimes go wrong."""
+    encoder = tiny_constructor["image_encoder"] | {"window_size": window}
+    net = SegAnyPETNetwork.from_constructor(tiny_constructor | {"image_encoder": encoder}).eval()
+    exported = torch.export.export(net.image_encoder, (torch.zeros(1, 1, 48, 48, 48),)).run_decompositions()
+    one = torch.randn(1, 1, 48, 48, 48, generator=torch.Generator().manual_seed(4))
+    torch.testing.assert_close(exported.module()(one), net.encode(one), atol=1e-5, rtol=0)
+    values = [node.meta["val"] for node in exported.graph.nodes if isinstance(node.meta.get("val"), torch.Tensor)]
+    assert max(value.ndim for value in values) == 6
