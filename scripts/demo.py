@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import fire
+import nibabel as nib
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "bundle"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from demo_server import running_server  # beside this script
 
@@ -35,6 +35,7 @@ from seganypet.evaluation.picture import study_picture
 from seganypet.evaluation.study_requests import file_name
 from seganypet.pet import PetVolume, read_pet, write_mask_nifti, write_pet_dicom_series, write_seg
 
+ROOT = Path(__file__).resolve().parents[1]
 MODEL = "seganypet"
 PHANTOM_SEED = 12
 PHANTOM_ORGANS = ("liver", "heart", "kidney_left", "urinary_bladder", "spleen")
@@ -157,8 +158,8 @@ def click_target(client: Any, image_id: str, label: str, volume: PetVolume, next
         ]
         request = {
             "label": label,
-            "foreground": voxels[0],
-            "background": voxels[1],
+            "foreground": voxels[True],
+            "background": voxels[False],
             "result_extension": ".nii.gz",
             "result_dtype": "uint8",
         }
@@ -170,8 +171,7 @@ def click_target(client: Any, image_id: str, label: str, volume: PetVolume, next
 
 
 def read_mask(path: str) -> np.ndarray:
-    import nibabel as nib
-
+    """bool [i, j, k] of a file the client saved, which is removed."""
     mask = np.asarray(nib.load(path).dataobj) > 0
     Path(path).unlink()
     return mask

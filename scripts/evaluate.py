@@ -1,0 +1,67 @@
+"""Dice after 1, 3 and 5 clicks on a data list, each click at the middle of the largest error, beside a 41 % region.
+
+python scripts/evaluate.py --data_list runs/phantoms/data_list.json --section validation --output runs/evaluation.json
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import fire
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
+
+from seganypet.data import read_data_list
+from seganypet.evaluation.report import TargetResult, as_rows, evaluate_entries, summarise
+from seganypet.inference import ClickSegmenter
+from seganypet.networks import load_network
+
+EMBEDDED_WEIGHTS = Path(__file__).resolve().parents[1] / "bundle" / "models" / "model.pt"
+
+
+def evaluate(
+    data_list: str,
+    section: str = "validation",
+    weights: str = str(EMBEDDED_WEIGHTS),
+    output: str | None = None,
+    clicks: int = 5,
+    baselines: bool = True,
+    leave_out: tuple[str, ...] = (),
+    max_organs: int | None = None,
+    device: str | None = None,
+) -> None:
+    """Evaluate weights on one section of a data list and print a table.
+
+    Args:
+        data_list: JSON file, see bundle/seganypet/data/data_list.py.
+        section: training, validation or test.
+        weights: model.pt or a released .pth.
+        output: JSON file for every target's figures.
+        clicks: per target.
+        baselines: also run the region above 41 % of the SUVmax within 2 cm of the click, and the best threshold.
+        leave_out: label names that are no targets.
+        max_organs: at most so many organs of a study.
+        device: cpu or cuda.
+    """
+    try:
+        entries = read_data_list(data_list)[section]
+        segmenter = ClickSegmenter(load_network(weights), device=device)
+    except (ValueError, KeyError, FileNotFoundError) as error:
+        sys.exit(f"evaluate: {error}")
+    if not entries:
+        sys.exit(f"evaluate: {data_list} has no {section} entries")
+    results: list[TargetResult] = []
+    studies = evaluate_entries(
+        segmenter, entries, clicks=clicks, baselines=baselines, leave_out=leave_out, max_organs=max_organs
+    )
+    for found in tqdm(studies, total=len(entries), unit="study"):
+        results += found
+    print(summarise(results, [k for k in (1, 3, 5) if k <= clicks]))
+    if output is not None:
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        Path(output).write_text(json.dumps({"weights": str(weights), "targets": as_rows(results)}, indent=1))
+
+
+if __name__ == "__main__":
+    fire.Fire(evaluate)
