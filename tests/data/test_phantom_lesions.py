@@ -84,6 +84,11 @@ def test_take_connected_takes_the_lowest_voxels_around_the_start():
     assert np.flatnonzero(take_connected(line, allowed, (4, 0, 0), 2)).tolist() == [4, 5]
 
 
+def test_take_connected_can_take_the_start_alone():
+    taken = take_connected(np.zeros((5, 1, 1)), np.ones((5, 1, 1), dtype=bool), (2, 0, 0), 1)
+    assert np.flatnonzero(taken).tolist() == [2]
+
+
 def test_take_connected_stops_at_what_is_not_allowed():
     line = np.zeros((6, 1, 1))
     allowed = np.array([1, 1, 1, 0, 1, 1], dtype=bool)[:, None, None]

@@ -1,8 +1,9 @@
 """Data lists with annotation quality, the cohorts they name, and phantoms."""
 
 from seganypet.data.cohort import write_cohort
+from seganypet.data.crops import write_crop_list
 from seganypet.data.data_list import DataList, Entry, find_problems, load_entries, read_data_list, write_data_list
-from seganypet.data.phantoms import Phantom, Scanner, make_phantom
+from seganypet.data.phantoms import Phantom, Scanner, make_label_map_phantom, make_phantom, paste_crop, read_label_maps
 from seganypet.data.studies import LoadStudy, WorkingStudy, load_studies
 from seganypet.data.windows import WindowDataset
 
@@ -17,8 +18,12 @@ __all__ = [
     "find_problems",
     "load_entries",
     "load_studies",
+    "make_label_map_phantom",
     "make_phantom",
+    "paste_crop",
     "read_data_list",
+    "read_label_maps",
     "write_cohort",
+    "write_crop_list",
     "write_data_list",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 
 from seganypet.data.phantoms import Phantom, make_label_map_phantom, make_phantom, paste_crop
 
-GENERATION = 5
+GENERATION = 6
 """Raised when the same seed gives other voxels than before, so that cohorts on disk are made anew."""
 
 IMAGE, LABELS, RECORD = "suv.nii.gz", "labels.nii.gz", "phantom.json"

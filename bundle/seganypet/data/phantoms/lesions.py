@@ -239,31 +239,24 @@ def take_connected(shape: np.ndarray, allowed: np.ndarray, start: tuple[int, ...
     """
     values = np.where(allowed, shape, np.inf)
     values[start] = -np.inf
-    order = np.sort(values[np.isfinite(values)])
-    inside = np.zeros(shape.shape, dtype=bool)
+
+    def part(limit: float) -> np.ndarray:
+        components, _ = ndimage.label(values <= limit)
+        return components == components[start]
+
+    order = np.sort(values[allowed])
     low, high = min(count, len(order)) - 1, len(order) - 1
-    for _ in range(12):  # the fewest lowest voxels whose part around `start` has `count`
-        middle = (low + high) // 2 if inside.any() else low
-        components, _ = ndimage.label(values <= order[middle])
-        found = components == components[start]
-        if np.count_nonzero(found) >= count:
-            inside, high = found, middle
-        elif not inside.any() and middle >= high:
-            return found
-        else:
+    inside = part(order[high])
+    while low < high:  # the lowest limit whose part around `start` has `count` voxels
+        middle = (low + high) // 2
+        found = part(order[middle])
+        if np.count_nonzero(found) < count:
             low = middle + 1
-            if not inside.any():
-                middle = high
-                components, _ = ndimage.label(values <= order[high])
-                inside = components == components[start]
-                if np.count_nonzero(inside) < count:
-                    return inside
-        if low >= high:
-            break
-    excess = np.count_nonzero(inside) - count
-    if excess > 0:
-        places = np.flatnonzero(inside)
-        inside.ravel()[places[np.argsort(values.ravel()[places])[count:]]] = False
-        components, _ = ndimage.label(inside)
-        inside = components == components[start]
-    return inside
+        else:
+            inside, high = found, middle
+    places = np.flatnonzero(inside)
+    if len(places) <= count:
+        return inside
+    highest = places[np.argsort(values.ravel()[places], kind="stable")[count:]]  # two parts met at the limit
+    values.ravel()[highest] = np.inf
+    return part(float(values[inside & (values < np.inf)].max()))
