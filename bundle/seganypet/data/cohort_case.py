@@ -14,10 +14,12 @@ import nibabel as nib
 import numpy as np
 
 from seganypet.data.phantoms import Phantom, make_label_map_phantom, make_phantom, paste_crop
+from seganypet.data.phantoms.pasting import NoRoomError
 
-GENERATION = 6
+GENERATION = 7
 """Raised when the same seed gives other voxels than before, so that cohorts on disk are made anew."""
 
+PATIENTS_TRIED = 3  # for a crop that is too large for some
 IMAGE, LABELS, RECORD = "suv.nii.gz", "labels.nii.gz", "phantom.json"
 
 
@@ -83,22 +85,28 @@ def write_case(case: Case) -> None:
 
 
 def _phantom(case: Case) -> Phantom:
+    """The case's phantom; where its crop finds no room, in another patient, and after some of them without the crop."""
     rng = np.random.default_rng([case.seed, case.number])
-    size: Any = case.voxel_size_mm
-    image: Any = None
-    if case.crop is not None:
-        image = nib.load(case.crop["image"])
-        size = size or [float(step) for step in image.header.get_zooms()[:3]]
-    if case.label_map is None:
-        phantom = make_phantom(rng, voxel_size_mm=size, lesion_count=case.lesion_count)
-    else:
-        names = {int(value): name for value, name in case.label_names.items()}
-        phantom = make_label_map_phantom(case.label_map, names, rng, voxel_size_mm=size, lesion_count=case.lesion_count)
     if case.crop is None:
-        return phantom
+        return _patient(case, rng, case.voxel_size_mm)
+    image: Any = nib.load(case.crop["image"])
     label: Any = nib.load(case.crop["label"])
     mask = np.isin(np.asarray(label.dataobj), case.crop["values"])
-    return paste_crop(phantom, image.get_fdata(dtype=np.float32), mask, image.affine, rng)
+    size = case.voxel_size_mm or [float(step) for step in image.header.get_zooms()[:3]]
+    for _ in range(PATIENTS_TRIED):
+        phantom = _patient(case, rng, size)
+        try:
+            return paste_crop(phantom, image.get_fdata(dtype=np.float32), mask, image.affine, rng)
+        except NoRoomError:
+            continue
+    return phantom
+
+
+def _patient(case: Case, rng: np.random.Generator, size: Any) -> Phantom:
+    if case.label_map is None:
+        return make_phantom(rng, voxel_size_mm=size, lesion_count=case.lesion_count)
+    names = {int(value): name for value, name in case.label_names.items()}
+    return make_label_map_phantom(case.label_map, names, rng, voxel_size_mm=size, lesion_count=case.lesion_count)
 
 
 def serve() -> None:

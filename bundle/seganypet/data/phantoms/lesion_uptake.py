@@ -63,7 +63,7 @@ def _necrosis(
 ) -> np.ndarray:
     """The uptake with one or more cold cores, deep inside rather than at the border."""
     deepest = float(depth.max())
-    grain = rng.uniform(0.35, 0.9) * deepest + 4
+    grain = rng.uniform(0.45, 0.9) * deepest + 5
     cold = canvas.field(grain, region) + rng.uniform(1.0, 4.0) * np.minimum(depth / deepest, 0.6)
     core = rng.uniform(0.15, 0.8) * max(background, 0.5)
     return _fade(level, core, cold, inside & (depth > rng.uniform(3, 8)), rng.uniform(0.1, 0.62))

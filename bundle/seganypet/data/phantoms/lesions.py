@@ -221,7 +221,7 @@ def _shape(
         middle = axes.T @ (direction / np.linalg.norm(direction) * radii) * rng.uniform(0.5, 0.95)
         lobe = ellipsoid(xyz, middle, radius * rng.uniform(0.3, 0.7) * np.exp(rng.normal(0, 0.15, 3)))
         shape = join(shape, lobe, 0.25 * radius)
-    roughness = radius * rng.uniform(0.05, 0.22)
+    roughness = radius * rng.uniform(0.05, 0.18)
     return shape + np.float32(roughness) * canvas.field(max(5.0, rng.uniform(0.4, 0.8) * radius), region)
 
 
