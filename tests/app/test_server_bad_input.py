@@ -234,6 +234,10 @@ def test_bad_requests_of_other_routes(server):
     sample = requests.post(f"{server.url}/activelearning/nonsense", json={}, timeout=60)
     assert sample.status_code == 400
     assert "nonsense" in sample.json()["detail"]
+    for task in ("train/nonsense", "scoring/nonsense"):
+        started = requests.post(f"{server.url}/{task}", json={}, timeout=60)
+        assert started.status_code == 400
+        assert "'nonsense'" in started.json()["detail"]
     archive = requests.get(f"{server.url}/datastore/dataset", timeout=60)
     assert archive.status_code == 404
     assert requests.delete(f"{server.url}/datastore/image?id=ann_pet", timeout=60).status_code == 400

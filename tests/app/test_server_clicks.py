@@ -89,6 +89,20 @@ def test_ohif_gets_raw_nrrd_of_the_full_grid(server):
     assert set(data) == {1}
 
 
+def test_a_large_raw_mask_travels_packed_to_clients_that_unpack_it(server):
+    def ask(encoding: str) -> requests.Response:
+        form = {"params": json.dumps(ohif(foreground=[[40, 30, 50]]))}
+        url = f"{server.url}/infer/{MODEL}?image=large&output=image"
+        return requests.post(url, data=form, headers={"Accept-Encoding": encoding}, timeout=120)
+
+    packed, plain = ask("gzip, deflate"), ask("identity")
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert int(packed.headers["content-length"]) < 0.1 * int(plain.headers["content-length"])
+    assert packed.content == plain.content
+    assert len(plain.content[plain.content.index(b"\n\n") + 2 :]) == 70 * 50 * 110
+
+
 def test_nifti_answer_has_the_studys_affine(server, tmp_path):
     answer = server.click("image=block&output=image", slicer(result_extension=".nii.gz", result_dtype="uint16"))
     file = tmp_path / "mask.nii.gz"
@@ -216,7 +230,7 @@ def test_saved_labels_come_back_and_are_never_overwritten(server, tmp_path):
         masks.append(mask)
     back = server.client.download_label("block", "round")
     np.testing.assert_array_equal(nib.load(back).get_fdata(), masks[1])
-    (kept,) = (server.studies / ".seganypet" / "replaced" / "labels" / "round").iterdir()
+    (kept,) = (server.studies / ".seganypet" / "replaced" / "labels" / "round").glob("*.nii.gz")
     np.testing.assert_array_equal(nib.load(kept).get_fdata(), masks[0])
 
 

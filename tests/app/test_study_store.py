@@ -55,7 +55,7 @@ def test_several_targets_of_a_study_stand_beside_each_other(folder):
     expected[4:6, 4:6, 5:7] = 1  # the newest wins where they overlap, and replaces its own former extent
     np.testing.assert_array_equal(kept.get_fdata(), expected)
     np.testing.assert_allclose(kept.affine, AFFINE)
-    assert len(list((folder / ".seganypet" / "replaced" / "labels" / "final").iterdir())) == 2
+    assert len(list((folder / ".seganypet" / "replaced" / "labels" / "final").glob("*.nii.gz"))) == 2
 
 
 def test_a_whole_label_map_takes_the_former_ones_place(folder):
@@ -124,6 +124,18 @@ def test_a_store_opened_again_knows_series_and_what_was_said_of_labels(folder):
     assert again.study_id(uid) == "ann_pet"
 
 
+def test_a_study_that_was_away_comes_back_with_its_labels(folder):
+    store = open_store(folder)
+    save_label(store, folder, box(1, 1, 1), {"label": "liver", "client_id": "reader"})
+    (folder / "block.nii.gz").rename(folder / "elsewhere")
+    store.refresh()
+    assert store.list_images() == []
+    (folder / "elsewhere").rename(folder / "block.nii.gz")
+    store.refresh()
+    info = store.get_label_info("block", "final")
+    assert (info["client_id"], info["label_info"]) == ("reader", [{"name": "liver", "idx": 1}])
+
+
 def test_series_are_told_apart_and_broken_ones_explained(folder):
     write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "two")
     for file in list((folder / "two").iterdir()):
@@ -146,6 +158,16 @@ def test_a_series_that_appears_later_is_found(folder):
     store._looked = 0.0
     write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "late")
     assert store.source("late")[0] == folder / "late"
+
+
+def test_another_series_in_a_folder_does_not_inherit_labels(folder):
+    write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "ann")
+    store = open_store(folder)
+    save_label(store, folder, box(1, 1, 1), {"label": "liver"}, affine=DICOM_AFFINE, study="ann")
+    write_pet_dicom_series(hot_block() * 2, DICOM_AFFINE, folder / "ann")
+    store.refresh()
+    assert sorted(store.get_unlabeled_images()) == ["ann", "block"]
+    assert len(list((folder / ".seganypet" / "replaced" / "labels" / "final").glob("*ann.nii.gz"))) == 1
 
 
 def test_removed_files_are_put_aside(folder):

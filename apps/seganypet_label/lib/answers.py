@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import tempfile
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from fastapi.responses import JSONResponse, Response
-from requests_toolbelt import MultipartEncoder
 
 from lib.click_request import BadRequest, ClickRequest
 from lib.click_task import ClickAnswer
 from lib.mask_files import mask_bytes
 from seganypet.pet import write_seg
 
+OCTETS = "application/octet-stream"
+SMALL = 100_000  # bytes that are not worth packing
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
-def respond(answer: ClickAnswer, request: ClickRequest, output: str | None) -> Response:
+
+def respond(answer: ClickAnswer, request: ClickRequest, output: str | None, *, takes_gzip: bool = False) -> Response:
     """The HTTP answer.
 
     Args:
         output: "image" (the file), "json" (the numbers), "dicom_seg", or None and "all" (multipart: both).
+        takes_gzip: whether the client unpacks a gzipped body by itself, as browsers do: what goes over the network is
+            small then, even where the file has to be raw.
 
     Raises:
         BadRequest: a DICOM SEG of a study that is not DICOM, or of an empty mask.
@@ -32,14 +41,13 @@ def respond(answer: ClickAnswer, request: ClickRequest, output: str | None) -> R
     content = mask_bytes(
         answer.mask, answer.volume.affine, extension=request.extension, dtype=request.dtype, compress=request.compress
     )
-    if output == "image":
-        return _file(content, request.extension, "application/octet-stream")
-    fields = {
-        "params": (None, json.dumps(answer.params), "application/json"),
-        "image": (_filename(request.extension), content, "application/octet-stream"),
-    }
-    encoder = MultipartEncoder(fields=fields)
-    return Response(encoder.to_string(), media_type=encoder.content_type)
+    if output != "image":
+        return _both(answer.params, content, request.extension)
+    response_headers = {}
+    if takes_gzip and len(content) > SMALL:
+        content = gzip.compress(content, compresslevel=1, mtime=0)
+        response_headers = {"content-encoding": "gzip", "vary": "Accept-Encoding"}
+    return _file(content, request.extension, OCTETS, response_headers)
 
 
 def seg_bytes(answer: ClickAnswer, request: ClickRequest) -> bytes:
@@ -63,9 +71,22 @@ def seg_bytes(answer: ClickAnswer, request: ClickRequest) -> bytes:
         return file.read_bytes()
 
 
-def _file(content: bytes, extension: str, media_type: str) -> Response:
-    headers = {"content-disposition": f'attachment; filename="{_filename(extension)}"'}
-    return Response(content, media_type=media_type, headers=headers)
+def _both(params: dict[str, Any], content: bytes, extension: str) -> Response:
+    """Numbers and file in one multipart body, as MONAI Label's client takes it apart."""
+    boundary = uuid.uuid4().hex
+    disposition = f"--{boundary}\r\nContent-Disposition: form-data; name="
+    parts = (
+        f'{disposition}"params"\r\nContent-Type: application/json\r\n\r\n{json.dumps(params)}\r\n'.encode(),
+        f'{disposition}"image"; filename="{_filename(extension)}"\r\nContent-Type: {OCTETS}\r\n\r\n'.encode(),
+        content,
+        f"\r\n--{boundary}--\r\n".encode(),
+    )
+    return Response(b"".join(parts), media_type=f"multipart/form-data; boundary={boundary}")
+
+
+def _file(content: bytes, extension: str, media_type: str, headers: Mapping[str, str] = NO_HEADERS) -> Response:
+    disposition = f'attachment; filename="{_filename(extension)}"'
+    return Response(content, media_type=media_type, headers={"content-disposition": disposition, **headers})
 
 
 def _filename(extension: str) -> str:

@@ -37,7 +37,7 @@ class ClickRequest:
         label: the structure's name, or "" where the client does not say (OHIF).
         extension: of the mask file.
         dtype: of the mask's voxels.
-        compress: gzip inside .nrrd.
+        compress: gzip inside .nrrd, unless the client wants it raw, as OHIF does: a mask is a hundred times smaller.
         label_info: what a client says of the segments of a DICOM SEG.
         save_label: keep the mask in the datastore under `label_tag`.
         label_tag: folder under labels/.
@@ -92,7 +92,7 @@ def click_request(params: Mapping[str, Any]) -> ClickRequest:
         label=_text(params, "label"),
         extension=_choice(params, "result_extension", RESULT_EXTENSIONS, ".nii.gz"),
         dtype=_choice(params, "result_dtype", RESULT_DTYPES, "uint8"),
-        compress=params.get("result_compress") in (True, "true", "True", 1),
+        compress=params.get("result_compress", True) in (True, "true", "True", 1),
         label_info=tuple(label_info),
         save_label=params.get("save_label") in (True, "true", "True", 1),
         label_tag=_text(params, "label_tag") or "original",

@@ -1,24 +1,20 @@
 """The studies folder: NIfTI files and DICOM PET series side by side, labels under labels/<tag>/.
 
-MONAI Label's own store is built for one caller at a time, shows files only, and copies over what is there. This one
-takes many callers, lists DICOM series, and keeps whatever a save or a removal would have destroyed.
+MONAI Label's own store shows files only and copies over what is there. This one lists DICOM series too, and keeps
+whatever a save or a removal would have destroyed.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import json
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore
+from monailabel.datastore.local import DataModel, ImageLabelModel
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
 from lib.click_request import BadRequest
@@ -28,15 +24,17 @@ from lib.mask_files import nifti_bytes
 from lib.names import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, extension_of, is_study_id, is_tag
 from lib.readers import READER
 from lib.series_folders import find_series_folders
+from lib.shared_index import SharedIndex
 from lib.volumes import Volumes, write_study_nifti
 
 logger = logging.getLogger(__name__)
 
 DICOM = "dicom"  # stands where a file's extension stands in an entry of the index
+NO_STUDIES = ("labels",)
 LOOK_EVERY_S = 5.0  # walking through thousands of DICOM files takes a while
 
 
-class StudyStore(LocalDatastore):
+class StudyStore(SharedIndex):
     """A folder of studies.
 
     Args:
@@ -46,10 +44,9 @@ class StudyStore(LocalDatastore):
     """
 
     def __init__(self, folder: str, volumes: Volumes, *, auto_reload: bool = True) -> None:
-        self.root = Path(folder)
         self.volumes = volumes
-        self._lock = threading.RLock()
         self._converting = threading.Lock()
+        self._series = find_series_folders(Path(folder), skip=NO_STUDIES)
         self._looked = 0.0
         patterns = tuple(f"*{extension}" for extension in IMAGE_EXTENSIONS)
         super().__init__(folder, extensions=patterns, auto_reload=auto_reload)
@@ -62,14 +59,15 @@ class StudyStore(LocalDatastore):
         Raises:
             ImageNotFoundException: there is no such study.
         """
-        with self._lock:
-            for _ in range(2):
+        for look in (self._look_for_series, None):
+            with self._lock:
                 if name in self._datastore.objects:
                     return name
                 for study_id, entry in self._datastore.objects.items():
                     if name and entry.image.info.get("series_uid") == name:
                         return study_id
-                self._look_for_series()
+            if look:
+                look()
         raise ImageNotFoundException(f"there is no study {name!r}")
 
     def source(self, name: str) -> tuple[Path, str | None]:
@@ -78,8 +76,8 @@ class StudyStore(LocalDatastore):
         Raises:
             ImageNotFoundException: there is no such study.
         """
+        study_id = self.study_id(name)
         with self._lock:
-            study_id = self.study_id(name)
             entry = self._datastore.objects[study_id].image
             path = self.root / self._filename(study_id, entry.ext)
             return path, entry.info["series_uid"] if entry.ext == DICOM else None
@@ -103,11 +101,11 @@ class StudyStore(LocalDatastore):
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """What the index knows of a study; `path` only where it is one file."""
+        try:
+            study_id = self.study_id(image_id)
+        except ImageNotFoundException:
+            return {}
         with self._lock:
-            try:
-                study_id = self.study_id(image_id)
-            except ImageNotFoundException:
-                return {}
             entry = self._datastore.objects[study_id].image
             info = json.loads(json.dumps(entry.info, default=str))
             if entry.ext != DICOM:
@@ -196,11 +194,14 @@ class StudyStore(LocalDatastore):
                 known = before.info.get("label_info", []) if before else []
                 merged, info["label_info"] = put_target(label.voxels > 0, str(info["label"]), voxels, known)
                 content, extension = nifti_bytes(merged, volume.affine), ".nii.gz"
-            if old:
-                put_aside(self.root, old, "replaced")
-            target = folder / f"{study_id}{extension}"
+            target, said = folder / f"{study_id}{extension}", folder / f"{study_id}.json"
+            for file in (old, said):
+                if file:
+                    put_aside(self.root, file, "replaced")
+            info["name"] = target.name
             keep(content, target)
-            labels[tag] = DataModel(info={**info, "name": target.name}, ext=extension)
+            keep(json.dumps(info, indent=2, default=str).encode(), said)
+            labels[tag] = DataModel(info=info, ext=extension)
             self._update_datastore_file()
             return study_id
 
@@ -215,14 +216,14 @@ class StudyStore(LocalDatastore):
             label = self._datastore.label(label_id, tag)
             if label is None:
                 raise LabelNotFoundException(f"there is no label of study {label_id!r} with tag {tag!r}")
-            put_aside(self.root, self.root / "labels" / tag / f"{label_id}{label.ext}", "removed")
+            for extension in (label.ext, ".json"):
+                put_aside(self.root, self.root / "labels" / tag / f"{label_id}{extension}", "removed")
             self.refresh()
 
     def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
-        with self._lock:
-            self._look_for_series()
-            unlabelled: list[str] = super().get_unlabeled_images(label_tag, labels)
-            return unlabelled
+        self._look_for_series()
+        unlabelled: list[str] = super().get_unlabeled_images(label_tag, labels)
+        return unlabelled
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """A ZIP of labelled studies.
@@ -250,11 +251,14 @@ class StudyStore(LocalDatastore):
                 info = {"ts": int(time.time()), "name": file}
                 objects[study_id] = ImageLabelModel(image=DataModel(info=info, ext=extension))
                 added += 1
-        for series in find_series_folders(self.root, skip=("labels",)):
+        for series in self._series:
             known = objects.get(series.study_id)
             if known is not None and known.image.ext != DICOM:
                 logger.warning("%s is a NIfTI and a DICOM series; the NIfTI is listed", series.study_id)
             elif known is None or known.image.info.get("series_uid") != series.series_uid:
+                for tag, label in known.labels.items() if known else ():  # another series lies in that folder now
+                    for extension in (label.ext, ".json"):
+                        put_aside(self.root, self.root / "labels" / tag / f"{series.study_id}{extension}", "replaced")
                 info = {
                     "ts": int(time.time()),
                     "name": f"{series.study_id}.nii.gz",
@@ -265,16 +269,18 @@ class StudyStore(LocalDatastore):
                 added += 1
         return added
 
-    def _update_datastore_file(self, lock: bool = True) -> None:
-        """Write the index as a whole or not at all."""
-        with self._lock:
-            index = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
-            config = Path(self._datastore_config_path)
-            partial = config.with_name(f".{config.name}.partial")
-            with FileLock(self._lock_file) if lock else contextlib.nullcontext():
-                partial.write_text(index, encoding="utf-8")
-                partial.replace(config)
-                self._config_ts = config.stat().st_mtime
+    def _add_non_existing_labels(self, tag: str) -> int:
+        """Take in labels that lie in labels/<tag>; what was said of one stands in the JSON beside it."""
+        known = {study for study, entry in self._datastore.objects.items() if tag in entry.labels}
+        added: int = super()._add_non_existing_labels(tag)
+        for study, entry in self._datastore.objects.items():
+            said = self.root / "labels" / tag / f"{study}.json"
+            if tag in entry.labels and study not in known and said.is_file():
+                try:
+                    entry.labels[tag].info.update(json.loads(said.read_text(encoding="utf-8")))
+                except (ValueError, OSError) as error:
+                    logger.warning("%s is not taken in: %s", said, error)
+        return added
 
     def _look_for_series(self) -> None:
         """See what came since; nobody is told when a folder of DICOM files appears."""
@@ -282,29 +288,7 @@ class StudyStore(LocalDatastore):
             self._looked = time.monotonic()
             self.refresh()
 
-
-def _locked(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def call(self: StudyStore, *args: Any, **kwargs: Any) -> Any:
-        with self._lock:
-            return method(self, *args, **kwargs)
-
-    return call
-
-
-# The inherited methods empty and refill the index while others may read it.
-for _name in (
-    "datalist",
-    "get_label_info",
-    "get_label_uri",
-    "get_labeled_images",
-    "get_labels_by_image_id",
-    "json",
-    "list_images",
-    "status",
-    "update_image_info",
-    "update_label_info",
-    "_init_from_datastore_file",
-    "_reconcile_datastore",
-):
-    setattr(StudyStore, _name, _locked(getattr(LocalDatastore, _name)))
+    def refresh(self) -> None:
+        """Take in what others put into the folder or took away."""
+        self._series = find_series_folders(self.root, skip=NO_STUDIES)  # slow, so not under the lock
+        self._reconcile_datastore()

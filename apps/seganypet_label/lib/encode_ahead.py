@@ -47,8 +47,8 @@ class EncodeAhead:
         """
         if self._budget_s <= 0:
             return
+        weights = self._weights.segmenter().weights_hash
         with self._condition:
-            weights = self._weights.segmenter().weights_hash
             known = self._progress.get(study)
             if study not in self._waiting and (known is None or known["weights"] != weights):
                 self._progress[study] = {"windows": None, "encoded": 0, "state": "waiting", "weights": weights}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from fastapi import Depends, File, Form, HTTPException, UploadFile
+from fastapi import Depends, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import Response
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
@@ -39,6 +39,7 @@ class ResultType(StrEnum):
 
 
 async def infer(
+    http: Request,
     model: str,
     image: str = "",
     session_id: str = "",
@@ -55,7 +56,8 @@ async def infer(
     note_reader(user)
     if not may_save(user) and parse_params(params).get("save_label"):
         raise HTTPException(403, f"saving needs the role {settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR}")
-    work = partial(answer, app_instance(), model, image, session_id, params, file, kind)
+    takes_gzip = "gzip" in http.headers.get("accept-encoding", "")
+    work = partial(answer, app_instance(), model, image, session_id, params, file, kind, takes_gzip=takes_gzip)
     return await anyio.to_thread.run_sync(work, limiter=_threads[0])
 
 
@@ -67,11 +69,14 @@ def answer(
     params: str,
     file: UploadFile | None,
     output: str | None,
+    *,
+    takes_gzip: bool = False,
 ) -> Response:
     """Answer one request.
 
     Args:
         params: JSON text; its `model` and `image` do not override the route's.
+        takes_gzip: whether the client unpacks a gzipped body by itself.
 
     Raises:
         HTTPException: 404 for a model, study or session that is not there, 400 for anything else that is wrong.
@@ -86,7 +91,7 @@ def answer(
     app.opened(study)
     if request.save_label and study.study_id:
         save(app, study.study_id, model, request, result)
-    return respond(result, request, output)
+    return respond(result, request, output, takes_gzip=takes_gzip)
 
 
 def save(app: SegAnyPETApp, study_id: str, model: str, request: ClickRequest, result: ClickAnswer) -> None:

@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 import gzip
-import io
-from collections import OrderedDict
 
 import nibabel as nib
-import nrrd
 import numpy as np
 from numpy.typing import NDArray
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+NRRD_TYPES = {"float32": "float"}  # where NRRD's name is not numpy's
 
 
 def nrrd_bytes(mask: NDArray[np.generic], affine: NDArray[np.float64], *, compress: bool = False) -> bytes:
-    """An .nrrd file: i fastest, raw unless `compress`, in LPS as Slicer writes it.
+    """An .nrrd file: i fastest, in LPS as Slicer writes it.
+
+    Written here because pynrrd takes four times as long, most of an answer's time beside the network's.
 
     Args:
         mask: [i, j, k].
         affine: 4×4, voxel → RAS mm.
-        compress: gzip at its fastest level. OHIF reads raw files only.
+        compress: gzip at its fastest level instead of raw. OHIF reads raw files only.
     """
     lps = RAS_TO_LPS @ affine
-    header = OrderedDict(
-        [
-            ("space", "left-posterior-superior"),
-            ("kinds", ["domain", "domain", "domain"]),
-            ("space directions", lps[:3, :3].T),
-            ("space origin", lps[:3, 3]),
-            ("encoding", "gzip" if compress else "raw"),
-        ]
+    x, y, z, origin = ("(" + ",".join(f"{value:.17g}" for value in lps[:3, column]) + ")" for column in range(4))
+    header = (
+        "NRRD0004",
+        f"type: {NRRD_TYPES.get(mask.dtype.name, mask.dtype.name)}",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        f"sizes: {' '.join(str(length) for length in mask.shape)}",
+        f"space directions: {x} {y} {z}",
+        "kinds: domain domain domain",
+        "endian: little",
+        f"encoding: {'gzip' if compress else 'raw'}",
+        f"space origin: {origin}",
     )
-    file = io.BytesIO()
-    nrrd.write(file, mask, header, compression_level=1)
-    return file.getvalue()
+    data = mask.astype(mask.dtype.newbyteorder("<"), copy=False).tobytes(order="F")
+    body = gzip.compress(data, compresslevel=1, mtime=0) if compress else data
+    return b"".join(("\n".join(header).encode("ascii"), b"\n\n", body))
 
 
 def nifti_bytes(mask: NDArray[np.generic], affine: NDArray[np.float64], *, compress: bool = True) -> bytes:
@@ -67,7 +71,7 @@ def mask_bytes(
     Raises:
         ValueError: another extension.
     """
-    voxels = mask.astype(dtype, order="F")
+    voxels = mask.view(np.uint8) if dtype == "uint8" else mask.astype(dtype)
     if extension == ".nrrd":
         return nrrd_bytes(voxels, affine, compress=compress)
     if extension in (".nii", ".nii.gz"):

@@ -32,6 +32,7 @@ from starlette.middleware.cors import CORSMiddleware
 from lib.guard import LOOPBACK, Guard
 from lib.infer_route import infer
 from lib.readers import accept_valid_tokens, note_reader
+from lib.task_processes import refuse_unknown_tasks
 from seganypet.pet import PetReadError
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ def harden(app: FastAPI) -> None:
         app: `monailabel.app.app`, before it serves its first request.
     """
     accept_valid_tokens()
+    refuse_unknown_tasks()
     prefix = settings.MONAI_LABEL_API_STR
     routes = app.router.routes
     for index, route in enumerate(routes):

@@ -36,8 +36,8 @@ class _FileState:
 class Weights:
     """Loads a weights file and watches it.
 
-    A file that changed is loaded beside the weights in force and takes over once it has loaded whole. One that does
-    not load (half-copied, of another network) is reported and the weights in force stay.
+    A file that changed is loaded beside the weights in force, while those go on answering, and takes over once it has
+    loaded whole. One that does not load (half-copied, of another network) is reported and the weights in force stay.
 
     Args:
         path: model.pt or a released .pth.
@@ -52,17 +52,15 @@ class Weights:
         self.path, self._device, self._cache_bytes = path, device, cache_bytes
         self._lock = threading.Lock()
         self._looked = time.monotonic()
-        self._state: _FileState | None = _FileState.of(path)
+        self._state = _FileState.of(path)
+        self._loading: threading.Thread | None = None
         self._segmenter = self._load()
         self.problem = ""
 
     def segmenter(self) -> ClickSegmenter:
         """The segmenter of the weights in force."""
-        with self._lock:
-            if time.monotonic() - self._looked >= LOOK_EVERY_S:
-                self._looked = time.monotonic()
-                self._follow_file()
-            return self._segmenter
+        self._follow_file()
+        return self._segmenter
 
     def warm_up(self) -> None:
         """Answer a click on nothing, so that the first reader does not wait for what is set up on first use."""
@@ -71,7 +69,7 @@ class Weights:
 
     def info(self) -> dict[str, Any]:
         """What is in force, for /info and for answers."""
-        segmenter = self._segmenter
+        segmenter = self.segmenter()
         return {
             "file": self.path.name,
             "hash": segmenter.weights_hash,
@@ -81,24 +79,30 @@ class Weights:
         }
 
     def _follow_file(self) -> None:
+        """Start loading a file that changed."""
+        with self._lock:
+            if time.monotonic() - self._looked < LOOK_EVERY_S or (self._loading and self._loading.is_alive()):
+                return
+            self._looked = time.monotonic()
+            try:
+                state = _FileState.of(self.path)
+            except OSError as error:
+                self.problem = f"{self.path.name} cannot be read ({error.strerror}); what was loaded stays in force"
+                return
+            if state != self._state:
+                self._state = state
+                self._loading = threading.Thread(target=self._take_over, name="new-weights", daemon=True)
+                self._loading.start()
+
+    def _take_over(self) -> None:
         try:
-            state = _FileState.of(self.path)
-        except OSError as error:
-            self.problem = (
-                f"{self.path.name} cannot be read ({error.strerror}); the weights loaded before stay in force"
-            )
-            return
-        if state == self._state:
-            return
-        self._state = state
-        try:
-            self._segmenter = self._load()
+            segmenter = self._load()
         except Exception as error:  # whatever a broken file raises, readers keep working
-            self.problem = f"{self.path.name} changed but does not load; the weights loaded before stay in force"
+            self.problem = f"{self.path.name} changed but does not load; what was loaded before stays in force"
             logger.error("%s: %s", self.problem, error)
         else:
-            self.problem = ""
-            logger.info("new weights in force: %s", self._segmenter.weights_hash)
+            self._segmenter, self.problem = segmenter, ""
+            logger.info("new weights in force: %s", segmenter.weights_hash)
 
     def _load(self) -> ClickSegmenter:
         return ClickSegmenter(load_network(self.path), device=self._device, cache_bytes=self._cache_bytes)
