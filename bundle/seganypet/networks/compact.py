@@ -24,7 +24,8 @@ from seganypet.networks.settings import NetworkSettings
 
 WINDOW = 80
 KEY_CHANNELS = 16
-EMPTY_LOGIT = -4.0  # an untrained network answers "nothing": targets fill a few per cent of a window
+EMPTY_LOGIT = -3.0  # an untrained network answers "nothing": targets fill a few per cent of a window
+LOGIT_GAIN = 8.0  # normalised features bound the head; without it the logits creep for a thousand steps
 LOGIT_SCALE = 4.0  # previous logits are read as tanh(logit / 4)
 
 
@@ -144,7 +145,7 @@ class CompactDecoder(nn.Module):
         self.head_norm = ChannelNorm(16)
         self.head = Conv3d(16, 8, 1)
         if self.head.bias is not None:
-            nn.init.constant_(self.head.bias, EMPTY_LOGIT)
+            nn.init.constant_(self.head.bias, EMPTY_LOGIT / LOGIT_GAIN)
 
     def forward(
         self, features: tuple[Tensor, Tensor, Tensor], prompts: Tensor, points: Tensor, labels: Tensor
@@ -157,7 +158,7 @@ class CompactDecoder(nn.Module):
         at8 = self.stage8(self.down8(at4) + self.feature8(feature8))
         at4 = self.merge4(at4 + self.up4(at8))
         at2 = self.merge2(at2 + self.up2(at4))
-        return depth_to_space(self.head(F.relu(self.head_norm(at2))), 2)
+        return depth_to_space(LOGIT_GAIN * self.head(F.relu(self.head_norm(at2))).float(), 2)
 
     @staticmethod
     def correlate(key: Tensor, points: Tensor, labels: Tensor) -> Tensor:

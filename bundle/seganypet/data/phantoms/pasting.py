@@ -15,6 +15,10 @@ _AIR_SUV = 0.12
 _PLACES, _POINTS = 400, 400
 
 
+class NoRoomError(ValueError):
+    """No place in the phantom's soft tissue is large enough for the tumour."""
+
+
 def paste_crop(
     phantom: Phantom,
     suv: np.ndarray,
@@ -151,7 +155,7 @@ def _place(labels: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> 
     fits = within.all(1) & ~(labels[clipped[..., 0], clipped[..., 1], clipped[..., 2]] >= FIRST_LESION).any(1)
     score = np.where(fits, score, 0)
     if score.max() < 0.5:
-        raise ValueError(
+        raise NoRoomError(
             f"no room for a tumour of {len(tumour)} voxels in {labels.shape}: at best {score.max():.0%} in soft tissue"
         )
     return corners[rng.choice(np.flatnonzero(score >= 0.97 * score.max()))]
