@@ -101,11 +101,13 @@ def start_server(folder: Path, studies: Path, *conf: str, env: dict[str, str] | 
     environment = {
         **os.environ,
         "HOME": str(folder / "home"),
+        "TMPDIR": str(folder / "tmp"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "2",
         **(env or {}),
     }
-    (folder / "home").mkdir(parents=True)
+    for name in ("home", "tmp"):
+        (folder / name).mkdir(parents=True)
     log = folder / "server.log"
     command = ["monailabel", "start_server", "--app", str(APP), "--studies", str(studies)]
     command += ["--host", "127.0.0.1", "--port", str(port), *conf]

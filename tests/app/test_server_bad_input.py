@@ -91,6 +91,13 @@ def test_bad_upload(server, name, content, named):
     assert named in answer.json()["detail"]
 
 
+def test_a_session_file_without_a_name_of_its_own(server):
+    before = everything_under(server.studies.parent)
+    answer = requests.put(f"{server.url}/session/", files={"files": ("..", b"x")}, timeout=60)
+    assert answer.status_code == 400
+    assert everything_under(server.studies.parent) == before
+
+
 @pytest.mark.parametrize(
     ("voxels", "named"),
     [
@@ -116,7 +123,9 @@ def test_an_image_that_would_fill_the_memory(server, tmp_path):
 
 
 def everything_under(folder: Path) -> set[str]:
-    return {str(path) for path in folder.rglob("*") if "home" not in path.parts and path.name != "server.log"}
+    """All files but the server's log and home; its folder for temporary files included."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path) for path in files if "home" not in path.parts and path.name != "server.log"}
 
 
 def raw(server, method: str, path: str) -> tuple[int, bytes]:

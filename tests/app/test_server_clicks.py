@@ -234,6 +234,13 @@ def test_saved_labels_come_back_and_are_never_overwritten(server, tmp_path):
     np.testing.assert_array_equal(nib.load(kept).get_fdata(), masks[0])
 
 
+def test_only_studies_keep_labels(server):
+    file = server.studies / "block.nii.gz"
+    answer = server.click("", slicer(save_label=True), file=file.open("rb"))
+    assert answer.status_code == 400
+    assert "/datastore/image" in answer.json()["detail"]
+
+
 def test_a_mask_can_be_kept_by_the_request_that_made_it(server):
     server.numbers("image=ann_pet", slicer(save_label=True, label_tag="machine"))
     entry = server.client.datastore()["objects"]["ann_pet"]["labels"]["machine"]

@@ -97,7 +97,6 @@ class ClickTask(InferTask):
                 "decode_s": round(details.decode_s, 4),
                 "segment_s": round(segmented - start, 4),
                 "measure_s": round(measured - segmented, 4),
-                "total_s": round(measured - start, 4),
             },
             "weights": {"file": self._weights.path.name, "hash": segmenter.weights_hash},
         }

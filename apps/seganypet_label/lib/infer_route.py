@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+import time
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
 from lib.answers import respond
-from lib.click_request import ClickRequest, click_request, parse_params
+from lib.click_request import BadRequest, ClickRequest, click_request, parse_params
 from lib.click_task import ClickAnswer
 from lib.mask_files import mask_bytes
 from lib.readers import may_save, note_reader
@@ -84,12 +85,18 @@ def answer(
     task = app.click_tasks.get(model)
     if task is None:
         raise HTTPException(404, f"there is no model {model!r}; there is {', '.join(app.click_tasks)}")
+    start = time.perf_counter()
     request = click_request(parse_params(params))
     study = app.access.open(image, session_id, file)
+    if request.save_label and not study.study_id:
+        raise BadRequest("save_label keeps a label of a study; this image is none: upload it to /datastore/image first")
+    read_s = time.perf_counter() - start
     result = task.answer(study.volume, request)
+    total_s = round(time.perf_counter() - start, 4)
+    result.params["timings"] |= {"read_s": round(read_s, 4), "total_s": total_s}
     result.params["study_cached"] = study.at_hand
     app.opened(study)
-    if request.save_label and study.study_id:
+    if request.save_label:
         save(app, study.study_id, model, request, result)
     return respond(result, request, output, takes_gzip=takes_gzip)
 

@@ -21,11 +21,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, request_response
 from monailabel.config import settings
-from monailabel.interfaces.exception import (
-    ImageNotFoundException,
-    LabelNotFoundException,
-    MONAILabelException,
-)
+from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException, MONAILabelException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -85,7 +81,13 @@ def _run_in_thread(route: APIRoute) -> None:
     @functools.wraps(endpoint)
     def run(*args: Any, **kwargs: Any) -> Any:
         note_reader(kwargs.get("user"))
-        return asyncio.run(endpoint(*args, **kwargs))
+        try:
+            return asyncio.run(endpoint(*args, **kwargs))
+        except BaseException:
+            clean_up = kwargs.get("background_tasks")
+            if clean_up is not None:  # uploaded files; FastAPI runs this after an answer, but not after an error
+                asyncio.run(clean_up())
+            raise
 
     route.endpoint = run
     route.dependant.call = run
@@ -99,6 +101,7 @@ _STATUS: dict[type[Exception], int] = {
     PetReadError: 400,
     requests.RequestException: 502,
     FileExistsError: 409,
+    IsADirectoryError: 400,
     MONAILabelException: 400,
     json.JSONDecodeError: 400,
 }
