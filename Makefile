@@ -8,13 +8,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 STUDIES ?= demo/studies
 STUDY ?=
+CLICKS ?=
 PORT ?= 8000
 HOST ?= 127.0.0.1
 
 .PHONY: demo serve test lint clean
 
 demo: $(VENV)/installed
-	python scripts/demo.py $(if $(STUDY),--study "$(STUDY)")
+	python scripts/demo.py $(if $(STUDY),--study "$(STUDY)") $(if $(CLICKS),--clicks "$(CLICKS)")
 
 serve: $(VENV)/installed
 	monailabel start_server --app apps/seganypet_label --studies "$(STUDIES)" --host $(HOST) --port $(PORT)
