@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
+import re
 import tempfile
 import threading
 from collections import Counter
@@ -160,14 +162,17 @@ def _read_settings(content: Mapping[str, Any], path: str | os.PathLike[str]) -> 
 
 def _reason(error: Exception) -> str:
     """The part of torch's message that says what is wrong, without its advice to load the file unsafely."""
+    text = str(error)
+    refused = re.search(r"GLOBAL (\S+)", text)
+    if refused:
+        return f"it holds code or objects that are not loaded ({refused[1]})"
     if isinstance(error, EOFError):
         return "it is empty or truncated"
-    for line in str(error).splitlines():
-        if "GLOBAL" in line or "Unsupported" in line:  # e.g. "Unsupported global: GLOBAL posix.system was not ..."
-            return f"it holds code or objects that are not loaded ({line.strip().split(' was not ')[0]})"
-    if "PytorchStreamReader" in str(error):
-        return f"it is truncated or damaged ({str(error).splitlines()[0]})"
-    return f"{type(error).__name__}: {(str(error).splitlines() or ['no details'])[0]}"
+    if "PytorchStreamReader" in text:
+        return "it is truncated or damaged"
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is a pickle that holds more than tensors and plain values"
+    return f"it is not in torch's format ({type(error).__name__})"
 
 
 def _load_into(net: ClickNetwork, checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
