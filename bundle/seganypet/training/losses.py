@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
+from monai.losses import DiceCELoss
 from torch import Tensor, nn
 
 NEGATIVES_FLOOR = 4000.0  # voxels; about 100 mL at 3 mm
@@ -57,3 +58,23 @@ def balanced_entropy(logits: Tensor, target: Tensor) -> Tensor:
     positive = (entropy * target).sum(-1) / size.clamp_min(1)
     negative = (entropy * (1 - target)).sum(-1) / (2 * size + NEGATIVES_FLOOR)
     return positive + negative
+
+
+class DiceCEClickLoss(nn.Module):
+    """The papers' supervised term: Dice and cross-entropy (sigmoid, squared denominators), summed over the clicks.
+
+    Args:
+        per_click: average over the clicks instead, so that rates do not depend on their number.
+    """
+
+    def __init__(self, *, per_click: bool = False) -> None:
+        super().__init__()
+        self.per_click = per_click
+        self.dice_ce = DiceCELoss(sigmoid=True, squared_pred=True)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The mean over samples and targets of the sum over clicks; shapes as in `BalancedClickLoss`."""
+        clicks = logits.shape[2]
+        target = targets[:, :, None].expand_as(logits).flatten(0, 2)[:, None].to(logits.dtype)  # [B·T·R, 1, S, S, S]
+        loss = self.dice_ce(logits.flatten(0, 2)[:, None], target)
+        return loss if self.per_click else loss * clicks

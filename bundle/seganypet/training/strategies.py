@@ -1,0 +1,154 @@
+"""What is learned from labels of two qualities: the three strategies of CPCL's ablation (ICCV 2025, Table 3)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from seganypet.training.consistency import ConsistencyRamp, consistency_loss
+from seganypet.training.rectification import Rectification
+
+STRATEGIES = ("finetune", "consistency", "cpcl")
+
+
+class RolloutLabel(NamedTuple):
+    """What a rollout's logits are compared to.
+
+    Args:
+        targets: [B, T, S, S, S] bool.
+        high_quality: [B] bool, whether an expert checked the sample's label.
+    """
+
+    targets: Tensor
+    high_quality: Tensor
+
+
+class Strategy(nn.Module):
+    """A loss on rollouts, shared by `finetune`, `consistency` and `cpcl`.
+
+    Attributes:
+        parts: the last loss's terms by name, detached, for logs; those that had no sample are absent.
+    """
+
+    def __init__(self, supervised: nn.Module) -> None:
+        super().__init__()
+        self.supervised = supervised
+        self.parts: dict[str, Tensor] = {}
+
+    def forward(self, logits: Tensor, label: RolloutLabel) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            logits: [B, T, R, S, S, S].
+            label: targets and qualities of the B samples.
+
+        Returns:
+            A scalar: the sum of the terms, each averaged over its own samples.
+        """
+        terms = self.terms(logits, label)
+        self.parts = {name: term.detach() for name, (term, _) in terms.items()}
+        return sum((weight * term for term, weight in terms.values()), start=logits.sum() * 0)  # type: ignore[return-value]
+
+    def terms(self, logits: Tensor, label: RolloutLabel) -> dict[str, tuple[Tensor, float]]:
+        """Each term with its weight."""
+        raise NotImplementedError
+
+    def advance(self) -> None:
+        """One iteration is done."""
+
+
+class FineTune(Strategy):
+    """L_seg on every label, whatever its quality.
+
+    Args:
+        supervised: L_seg, (logits [B, T, R, S, S, S], targets [B, T, S, S, S]) → scalar.
+    """
+
+    def terms(self, logits: Tensor, label: RolloutLabel) -> dict[str, tuple[Tensor, float]]:
+        return {"supervised": (self.supervised(logits, label.targets), 1.0)}
+
+
+class Consistency(Strategy):
+    """L_seg on high-quality labels, λ·L_cps on the others, whose labels then only told where to click.
+
+    Args:
+        supervised: L_seg.
+        ramp: λ.
+        voxels: how L_cps adds up voxels, see `consistency_loss`.
+    """
+
+    def __init__(self, supervised: nn.Module, ramp: ConsistencyRamp, *, voxels: str = "mean") -> None:
+        super().__init__(supervised)
+        self.ramp = ramp
+        self.voxels = voxels
+
+    def terms(self, logits: Tensor, label: RolloutLabel) -> dict[str, tuple[Tensor, float]]:
+        high = label.high_quality
+        terms: dict[str, tuple[Tensor, float]] = {}
+        if high.any():
+            terms["supervised_high"] = (self.supervised(logits[high], label.targets[high]), 1.0)
+        if not high.all():
+            terms["consistency"] = (consistency_loss(logits[~high], self.voxels), self.ramp.weight())
+        return terms
+
+    def advance(self) -> None:
+        self.ramp.advance()
+
+
+class CPCL(Consistency):
+    """Cross-prompting confidence learning, eq. 6: `Consistency`, and L_seg on low-quality labels once rectified.
+
+    The text trains on the rectified label instead of the noisy one; line 15 of Algorithm 1, which names both, and the
+    released code, which mixes them 2:1, are not followed.
+
+    Args:
+        supervised: L_seg.
+        ramp: λ.
+        rectification: Y → Y_rec.
+        voxels: how L_cps adds up voxels, see `consistency_loss`.
+    """
+
+    def __init__(
+        self, supervised: nn.Module, ramp: ConsistencyRamp, rectification: Rectification, *, voxels: str = "mean"
+    ) -> None:
+        super().__init__(supervised, ramp, voxels=voxels)
+        self.rectification = rectification
+
+    def terms(self, logits: Tensor, label: RolloutLabel) -> dict[str, tuple[Tensor, float]]:
+        terms = super().terms(logits, label)
+        low = ~label.high_quality
+        if low.any():
+            rectified = self.rectification(logits[low], label.targets[low])
+            terms["supervised_rectified"] = (self.supervised(logits[low], rectified), 1.0)
+            terms["flipped"] = ((rectified != label.targets[low]).float().mean(), 0.0)
+        return terms
+
+
+def make_strategy(
+    name: str,
+    supervised: nn.Module,
+    ramp: ConsistencyRamp,
+    rectification: Rectification,
+    *,
+    consistency_voxels: str = "mean",
+) -> Strategy:
+    """The strategy that a config names.
+
+    Args:
+        name: one of `STRATEGIES`.
+        supervised: L_seg.
+        ramp: λ, for the latter two.
+        rectification: for `cpcl`.
+        consistency_voxels: see `consistency_loss`.
+
+    Raises:
+        ValueError: another name.
+    """
+    if name == "finetune":
+        return FineTune(supervised)
+    if name == "consistency":
+        return Consistency(supervised, ramp, voxels=consistency_voxels)
+    if name == "cpcl":
+        return CPCL(supervised, ramp, rectification, voxels=consistency_voxels)
+    raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, got {name!r}")

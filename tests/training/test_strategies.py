@@ -1,0 +1,111 @@
+import pytest
+import torch
+from torch import nn
+
+from seganypet.training.consistency import ConsistencyRamp, consistency_loss
+from seganypet.training.losses import DiceCEClickLoss
+from seganypet.training.rectification import Rectification
+from seganypet.training.strategies import RolloutLabel, make_strategy
+
+
+class MeanDifference(nn.Module):
+    """Mean of p − y: easy to work out by hand."""
+
+    def forward(self, logits, targets):
+        return (logits.sigmoid() - targets[:, :, None].float()).mean()
+
+
+def logits_of(*samples: list[float]) -> torch.Tensor:
+    """[B, 1, R, 1, 1, 1] from each sample's R probabilities."""
+    return torch.logit(torch.tensor(samples))[:, None, :, None, None, None]
+
+
+def label_of(targets: list[int], high: list[int]) -> RolloutLabel:
+    return RolloutLabel(torch.tensor(targets).bool()[:, None, None, None, None], torch.tensor(high).bool())
+
+
+def strategy(name: str, iterations: int = 1, t: int = 1):
+    ramp = ConsistencyRamp(iterations)
+    for _ in range(t):
+        ramp.advance()
+    return make_strategy(name, MeanDifference(), ramp, Rectification())
+
+
+LOGITS = [[0.9, 0.7], [0.4, 0.6], [0.8, 1 - 1e-3]]  # the second sample is undecided: Ȳ = 0.5
+LABEL = ([1, 1, 0], [1, 0, 0])
+
+
+def test_fine_tuning_trusts_every_label():
+    loss = strategy("finetune")(logits_of(*LOGITS), label_of(*LABEL))
+    assert loss.item() == pytest.approx(((0.8 - 1) + (0.5 - 1) + (0.8995 - 0)) / 3, abs=1e-5)
+
+
+def test_consistency_uses_low_labels_for_clicks_only():
+    logits = logits_of(*LOGITS)
+    loss = strategy("consistency")(logits, label_of(*LABEL))
+    agreement = ((0.1**2 * 2) + (0.0995**2 * 2)) / 2  # the mean over the two low-quality samples
+    assert loss.item() == pytest.approx((0.8 - 1) + 0.1 * agreement, abs=1e-5)
+    other = label_of([1, 0, 1], LABEL[1])
+    assert strategy("consistency")(logits, other).item() == pytest.approx(loss.item())
+
+
+def test_cpcl_learns_low_labels_once_rectified():
+    loss = strategy("cpcl")(logits_of(*LOGITS), label_of(*LABEL))
+    agreement = ((0.1**2 * 2) + (0.0995**2 * 2)) / 2
+    rectified = ((0.5 - 0) + (0.8995 - 0)) / 2  # the undecided sample's 1 became 0; the certain one keeps its 0
+    assert loss.item() == pytest.approx((0.8 - 1) + 0.1 * agreement + rectified, abs=1e-5)
+
+
+def test_each_part_is_averaged_over_its_own_samples():
+    one = strategy("cpcl")
+    loss = one(logits_of(*LOGITS, *LOGITS[1:]), label_of([*LABEL[0], *LABEL[0][1:]], [1, 0, 0, 0, 0]))
+    assert loss.item() == pytest.approx(strategy("cpcl")(logits_of(*LOGITS), label_of(*LABEL)).item(), abs=1e-5)
+    assert set(one.parts) == {"supervised_high", "consistency", "supervised_rectified", "flipped"}
+    assert one.parts["flipped"].item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("name", ["finetune", "consistency", "cpcl"])
+@pytest.mark.parametrize("high", [[1, 1], [0, 0]])
+def test_batches_of_one_quality_train(name, high):
+    logits = logits_of([0.9, 0.7], [0.4, 0.6]).requires_grad_()
+    strategy(name)(logits, label_of([1, 0], high)).backward()
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad.abs().sum() > 0
+
+
+def test_the_weight_grows_with_time_and_is_saved():
+    one = strategy("cpcl", iterations=100, t=0)
+    for _ in range(30):
+        one.advance()
+    other = strategy("cpcl", iterations=100, t=0)
+    other.load_state_dict(one.state_dict())
+    logits, label = logits_of(*LOGITS), label_of(*LABEL)
+    assert other(logits, label).item() == one(logits, label).item()
+    assert int(other.ramp.t) == 30
+
+
+def test_unknown_strategy():
+    with pytest.raises(ValueError, match="finetune, consistency, cpcl, got 'mean_teacher'"):
+        strategy("mean_teacher")
+
+
+def test_the_papers_term_adds_up_clicks():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 1, 3, 4, 4, 4, generator=generator)
+    targets = torch.rand(2, 1, 4, 4, 4, generator=generator) > 0.5
+    loss = DiceCEClickLoss()
+    clicks = [loss(logits[:, :, r : r + 1], targets) for r in range(3)]
+    assert loss(logits, targets).item() == pytest.approx(sum(clicks).item(), rel=1e-5)
+    assert DiceCEClickLoss(per_click=True)(logits, targets).item() == pytest.approx(sum(clicks).item() / 3, rel=1e-5)
+
+
+def test_the_papers_term_by_hand():
+    # p = ½ on 8 voxels, 4 of them target: Dice loss 1 − 2·2 / (8·¼ + 4) = ⅓, cross-entropy ln 2
+    targets = torch.zeros(1, 1, 2, 2, 2, dtype=torch.bool)
+    targets[..., 0] = True
+    assert DiceCEClickLoss()(torch.zeros(1, 1, 1, 2, 2, 2), targets).item() == pytest.approx(1 / 3 + 0.693147, rel=1e-4)
+
+
+def test_consistency_of_the_batch_is_what_the_strategy_adds():
+    logits, label = logits_of([0.2, 0.6]), label_of([1], [0])
+    assert strategy("consistency")(logits, label).item() == pytest.approx(0.1 * consistency_loss(logits).item())
