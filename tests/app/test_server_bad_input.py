@@ -6,6 +6,7 @@ import gzip
 import http.client
 import io
 import json
+import random
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -251,3 +252,36 @@ def test_bad_requests_of_other_routes(server):
     assert archive.status_code == 404
     assert requests.delete(f"{server.url}/datastore/image?id=ann_pet", timeout=60).status_code == 400
     assert requests.delete(f"{server.url}/datastore/label?id=block&tag=none", timeout=60).status_code == 404
+
+
+ODD = [
+    None,
+    True,
+    0,
+    -1,
+    1e308,
+    "x",
+    "",
+    [],
+    {},
+    [[1, 2]],
+    "../x",
+    ["a"],
+    {"a": 1},
+    [[[1, 2, 3]]],
+    [None],
+    "\0",
+    [[1.5, 2.5, 3.5]],
+]
+
+
+def test_no_mixture_of_odd_values_makes_the_server_stumble(server):
+    chance = random.Random(1)
+    keys = [*GOOD, "label", "result_extension", "result_dtype", "result_compress", "label_info", "save_label"]
+    keys += ["label_tag", "client_id", "roi", "model", "image", "session_id"]
+    for _ in range(150):
+        params = {**GOOD, **{key: chance.choice(ODD) for key in chance.sample(keys, chance.randint(1, 5))}}
+        output = chance.choice(["json", "image", "all", "dicom_seg"])
+        answer = server.click(f"image={chance.choice(['block', 'ann_pet'])}&output={output}", params)
+        assert answer.status_code < 500, (params, output, answer.text)
+        assert answer.status_code == 200 or answer.json()["detail"]
