@@ -12,20 +12,24 @@ CLICKS ?=
 PORT ?= 8000
 HOST ?= 127.0.0.1
 
+# the app is a program of its own: its package is called lib, as MONAI Label has it
+APP_TYPES := cd apps/seganypet_label && MYPYPATH=../../bundle mypy --config-file ../../pyproject.toml lib main.py
+
 .PHONY: demo serve test lint clean
 
 demo: $(VENV)/installed
 	python scripts/demo.py $(if $(STUDY),--study "$(STUDY)") $(if $(CLICKS),--clicks "$(CLICKS)")
 
 serve: $(VENV)/installed
-	monailabel start_server --app apps/seganypet_label --studies "$(STUDIES)" --host $(HOST) --port $(PORT)
+	@[ "$(STUDIES)" != demo/studies ] || mkdir -p demo/studies
+	python -m monailabel.main start_server --app apps/seganypet_label --studies "$(STUDIES)" --host $(HOST) --port $(PORT)
 
 test: $(VENV)/installed-dev
-	ruff check . && ruff format --check . && mypy
+	ruff check . && ruff format --check . && mypy && $(APP_TYPES)
 	pytest
 
 lint: $(VENV)/installed-dev
-	ruff check --fix . && ruff format . && mypy
+	ruff check --fix . && ruff format . && mypy && $(APP_TYPES)
 
 $(VENV)/installed: requirements.txt requirements-nodeps.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v in ((3, 11), (3, 12)) or sys.exit(f"Python 3.11 or 3.12 is needed, {sys.executable} is {v}; set PYTHON=")'

@@ -37,8 +37,8 @@ from seganypet.pet import PetVolume, read_pet, write_mask_nifti, write_pet_dicom
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "seganypet"
-PHANTOM_SEED = 12
-PHANTOM_ORGANS = ("liver", "heart", "kidney_left", "urinary_bladder", "spleen")
+PHANTOM_SEED = 28
+PHANTOM_ORGANS = ("brain", "liver", "heart", "spleen", "kidney_left", "urinary_bladder")
 PHANTOM_CLICKS = 3
 GOOD_ENOUGH = 0.9
 

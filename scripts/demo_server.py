@@ -20,7 +20,7 @@ START_S = 180
 
 @contextmanager
 def running_server(app: Path, studies: Path, log: Path, weights: str | None = None) -> Iterator[MONAILabelClient]:
-    """Starts the server as a person would, on a free loopback port, and ends it by its process id.
+    """Starts the server as `monailabel start_server` does, on a free loopback port, and ends it by its process id.
 
     Args:
         app: the MONAI Label app's folder.
@@ -38,7 +38,7 @@ def running_server(app: Path, studies: Path, log: Path, weights: str | None = No
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     binaries = str(Path(sys.executable).parent)
-    command = ["monailabel", "start_server", "--app", str(app), "--studies", str(studies)]
+    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app), "--studies", str(studies)]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--conf", "weights", str(Path(weights).absolute())] if weights else []
     environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
