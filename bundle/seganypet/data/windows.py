@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -69,6 +70,11 @@ class WindowDataset(Dataset):
 
     def __len__(self) -> int:
         return len(self.studies) * self.windows_per_study
+
+    @cached_property
+    def high_quality(self) -> np.ndarray:
+        """[len(self)] bool, whether each window's labels were checked by an expert."""
+        return np.tile([study.high_quality for study in self.studies], self.windows_per_study)
 
     def __getitem__(self, index: int) -> dict[str, Tensor | str]:
         """One window.

@@ -1,31 +1,43 @@
-"""Click rollouts, their losses, and the joints to MONAI's trainers."""
+"""Click rollouts, the strategies and losses they are trained by, and the joints to MONAI's trainers."""
 
-from seganypet.training.losses import BalancedClickLoss
+from seganypet.training.batches import call_network, prepare_rollout
+from seganypet.training.checkpoint import RunCheckpoint
+from seganypet.training.consistency import ConsistencyRamp
+from seganypet.training.faults import StopOnBadLoss
+from seganypet.training.losses import BalancedClickLoss, DiceCEClickLoss
+from seganypet.training.parameters import parameter_groups
+from seganypet.training.progress import LossBar, StrategyScalars
+from seganypet.training.rectification import Rectification
 from seganypet.training.rollout import ClickRollout
-from seganypet.training.start import start_network
-from seganypet.training.wiring import (
-    DiceAtClicks,
-    EpochSampler,
-    EpochSeeder,
-    GradientClipping,
-    LossBar,
-    MovingAverage,
-    NetworkPublisher,
-    call_network,
-    prepare_rollout,
-)
+from seganypet.training.sampling import WindowSampler
+from seganypet.training.seeding import Seeding
+from seganypet.training.start import phantom_cohort, start_network
+from seganypet.training.stepping import GradientClipping, MovingAverage, StrategyClock
+from seganypet.training.strategies import RolloutLabel, make_strategy
+from seganypet.training.validation import DiceAtClicks, NetworkPublisher
 
 __all__ = [
     "BalancedClickLoss",
     "ClickRollout",
+    "ConsistencyRamp",
     "DiceAtClicks",
-    "EpochSampler",
-    "EpochSeeder",
+    "DiceCEClickLoss",
     "GradientClipping",
     "LossBar",
     "MovingAverage",
     "NetworkPublisher",
+    "Rectification",
+    "RolloutLabel",
+    "RunCheckpoint",
+    "Seeding",
+    "StopOnBadLoss",
+    "StrategyClock",
+    "StrategyScalars",
+    "WindowSampler",
     "call_network",
+    "make_strategy",
+    "parameter_groups",
+    "phantom_cohort",
     "prepare_rollout",
     "start_network",
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seganypet.clicks import draw_error_click, draw_first_click
 from seganypet.networks.click_network import ClickNetwork
+
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 class ClickRollout(nn.Module):
@@ -23,8 +26,20 @@ class ClickRollout(nn.Module):
         gradient_share: how often an intermediate decode is trained; the first and the last always are. The others only
             lead to the next click and cost no backward pass.
         mask_only_share: how often the step without clicks is added.
-        autocast: compute in bfloat16 where the device has it.
+        precision: what the network computes in: "float32", or "bfloat16" or "float16" under autocast. float16 needs a
+            gradient scaler, which MONAI's trainer has on CUDA.
+        seed: of the run.
+
+    Attributes:
+        iteration: which iteration this is; how many clicks are made and which decodes train follows from (seed,
+            iteration), whatever the batch, so that all processes do the same.
+        clicks_made: points [B, T, N, 3] and labels [B, T, N] of the last call, for pictures.
+
+    Raises:
+        ValueError: another precision.
     """
+
+    clicks_made: tuple[Tensor, Tensor]
 
     def __init__(
         self,
@@ -34,15 +49,20 @@ class ClickRollout(nn.Module):
         random_count: bool = True,
         gradient_share: float = 0.0,
         mask_only_share: float = 0.2,
-        autocast: bool = False,
+        precision: str = "float32",
+        seed: int = 0,
     ) -> None:
         super().__init__()
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
         self.network = network
         self.clicks = clicks
         self.random_count = random_count
         self.gradient_share = gradient_share
         self.mask_only_share = mask_only_share
-        self.autocast = autocast
+        self.precision = precision
+        self.seed = seed
+        self.iteration = 0
 
     def forward(self, image: Tensor, targets: Tensor, seeds: Tensor) -> Tensor:
         """Logits after every click.
@@ -58,13 +78,13 @@ class ClickRollout(nn.Module):
         """
         batch, count, *size = targets.shape
         uniform = draw_uniform(seeds, count, self.clicks + 1).to(image.device)  # [B·T, clicks + 1, 2]
-        plan = torch.Generator().manual_seed(int(seeds.sum() % 2**62))
+        plan = torch.Generator().manual_seed(plan_seed(self.seed, self.iteration))
         steps = self.clicks
         if self.training and self.random_count:
             steps = int(torch.randint(1, self.clicks + 1, (), generator=plan))
         target = targets.reshape(batch * count, 1, *size)
         repeated = image.repeat_interleave(count, 0)
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.autocast):
+        with self._autocast(image):
             embedding = self.network.encode(image).repeat_interleave(count, 0)
         points = image.new_zeros((batch * count, 0, 3))
         labels = image.new_zeros((batch * count, 0))
@@ -79,10 +99,9 @@ class ClickRollout(nn.Module):
                 point, label = draw_error_click(current > 0, target, uniform[:, step])
             points = torch.cat([points, point[:, None]], 1)
             labels = torch.cat([labels, label[:, None]], 1)
-            if self.network.settings.points == "newest":
-                points, labels = points[:, -1:], labels[:, -1:]
+            newest = slice(-1, None) if self.network.settings.points == "newest" else slice(None)
             keeps = step in (0, steps - 1) or bool(torch.rand((), generator=plan) < self.gradient_share)
-            low_res = self._decode(embedding, points, labels, low_res.detach(), gradient=keeps)
+            low_res = self._decode(embedding, points[:, newest], labels[:, newest], low_res.detach(), gradient=keeps)
             current = self._full_size(low_res, size)
             if keeps or not self.training:
                 logits.append(current)
@@ -90,17 +109,18 @@ class ClickRollout(nn.Module):
             wiped = wipe_half(low_res.detach(), plan)
             low_res = self._decode(embedding, None, None, wiped, gradient=True)
             logits.append(self._full_size(low_res, size))
+        self.clicks_made = points.reshape(batch, count, -1, 3), labels.reshape(batch, count, -1)
         return torch.cat(logits, 1).reshape(batch, count, len(logits), *size)
 
     def _decode(
         self, embedding: Tensor, points: Tensor | None, labels: Tensor | None, low_res: Tensor, *, gradient: bool
     ) -> Tensor:
-        enabled = torch.is_grad_enabled() and gradient
-        with (
-            torch.set_grad_enabled(enabled),
-            torch.autocast(embedding.device.type, torch.bfloat16, enabled=self.autocast),
-        ):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and gradient), self._autocast(embedding):
             return self.network.decode(embedding, points, labels, low_res).float()
+
+    def _autocast(self, on: Tensor) -> torch.autocast:
+        dtype = torch.float16 if self.precision == "float16" else torch.bfloat16
+        return torch.autocast(on.device.type, dtype, enabled=self.precision != "float32")
 
     @staticmethod
     def _full_size(low_res: Tensor, size: list[int]) -> Tensor:
@@ -115,6 +135,11 @@ def draw_uniform(seeds: Tensor, targets: int, steps: int) -> Tensor:
         torch.rand((targets, steps, 2), generator=torch.Generator().manual_seed(int(seed))) for seed in seeds.tolist()
     ]
     return torch.cat(numbers)
+
+
+def plan_seed(seed: int, iteration: int) -> int:
+    """A number for a torch generator that follows from both."""
+    return int(np.random.default_rng([seed, iteration]).integers(2**62))
 
 
 def wipe_half(logits: Tensor, generator: torch.Generator) -> Tensor:

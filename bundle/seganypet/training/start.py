@@ -1,11 +1,13 @@
-"""The network that a run starts from."""
+"""What a run starts from: a network, and a cohort where it is given no data."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
+from seganypet.data import write_cohort
 from seganypet.networks import build_network, load_network
 from seganypet.networks.click_network import ClickNetwork
 
@@ -29,3 +31,19 @@ def start_network(
     if network.settings.architecture != architecture:
         raise ValueError(f"{weights} holds {network.settings.architecture}, the run trains {architecture}")
     return network.to(device)
+
+
+def phantom_cohort(folder: str | Path, count: int, *, validation: int, seed: int) -> Path:
+    """The data list of a phantom cohort in `folder`, written where it is not there yet.
+
+    Processes that start together wait for the first of them to write it.
+
+    Args:
+        folder: of the cohort.
+        count: phantoms in all.
+        validation: how many of them are for validation.
+        seed: of the cohort.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with FileLock(Path(folder) / ".lock"):
+        return write_cohort(folder, count, seed, validation=validation)

@@ -1,0 +1,69 @@
+"""Dice after given clicks as a metric of MONAI's evaluators, and the weights that were best by it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from ignite.metrics import Metric
+from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
+from monai.utils.enums import CommonKeys
+from torch import Tensor, nn
+
+from seganypet.evaluation.metrics import dice_per_click
+from seganypet.networks import save_network
+
+
+class DiceAtClicks(Metric):
+    """Mean Dice over all validation targets, on all processes, and the named clicks.
+
+    Args:
+        clicks: which clicks count, from 1.
+    """
+
+    required_output_keys = None
+
+    def __init__(self, clicks: Sequence[int] = (1, 3, 5)) -> None:
+        self.clicks = [click - 1 for click in clicks]
+        super().__init__(output_transform=_logits_and_targets)
+
+    @reinit__is_reduced
+    def reset(self) -> None:
+        self._sum = torch.tensor(0.0, dtype=torch.float64)
+        self._count = torch.tensor(0.0, dtype=torch.float64)
+
+    @reinit__is_reduced
+    def update(self, output: tuple[Tensor, Tensor]) -> None:
+        curves = dice_per_click(*output)  # [B, T, R]
+        self._sum += curves[..., self.clicks].mean(-1).sum().cpu()
+        self._count += curves.shape[0] * curves.shape[1]
+
+    @sync_all_reduce("_sum", "_count")
+    def compute(self) -> float:
+        return float(self._sum / self._count)
+
+
+def _logits_and_targets(output: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    return output[CommonKeys.PRED], output[CommonKeys.LABEL].targets
+
+
+class NetworkPublisher:
+    """Writes model.pt, weights with their settings, whenever the evaluator's key metric is the best so far.
+
+    Args:
+        network: what is validated, usually the moving average.
+        path: the file; replaced in one step, so that no reader ever sees half of it.
+    """
+
+    def __init__(self, network: nn.Module, path: str) -> None:
+        self.network = network
+        self.path = path
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        if engine.state.best_metric_epoch == engine.state.epoch:  # type: ignore[attr-defined]
+            save_network(self.network, self.path)
