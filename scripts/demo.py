@@ -153,13 +153,10 @@ def click_target(client: Any, image_id: str, label: str, volume: PetVolume, next
     answer = Answer(np.zeros(volume.shape, dtype=bool))
     while (click := next_click(len(answer.clicks), answer.mask)) is not None:
         answer.clicks.append(click)
-        voxels = [
-            [[int(n) for n in one.ijk] for one in answer.clicks if one.positive == sign] for sign in (True, False)
-        ]
         request = {
             "label": label,
-            "foreground": voxels[True],
-            "background": voxels[False],
+            "foreground": [[round(n) for n in one.ijk] for one in answer.clicks if one.positive],
+            "background": [[round(n) for n in one.ijk] for one in answer.clicks if not one.positive],
             "result_extension": ".nii.gz",
             "result_dtype": "uint8",
         }
