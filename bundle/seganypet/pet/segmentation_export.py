@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from seganypet.pet.dicom_file import read_dicom
 from seganypet.pet.headers import header_text, named
 from seganypet.pet.segment_codes import code_of_label
 from seganypet.pet.volume import PetVolume
+
+# the patient's name goes into the SEG as the PET's header has it, with one component or several
+warnings.filterwarnings("ignore", message='The string ".*" is unlikely to represent the intended person name')
 
 logger = logging.getLogger(__name__)
 
