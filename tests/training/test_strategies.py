@@ -60,7 +60,9 @@ def test_each_part_is_averaged_over_its_own_samples():
     one = strategy("cpcl")
     loss = one(logits_of(*LOGITS, *LOGITS[1:]), label_of([*LABEL[0], *LABEL[0][1:]], [1, 0, 0, 0, 0]))
     assert loss.item() == pytest.approx(strategy("cpcl")(logits_of(*LOGITS), label_of(*LABEL)).item(), abs=1e-5)
-    assert set(one.parts) == {"supervised_high", "consistency", "supervised_rectified", "flipped"}
+    terms = {"supervised_high", "consistency", "supervised_rectified"}
+    assert set(one.parts) == terms | {"consistency_weight", "flipped"}
+    assert one.parts["consistency_weight"].item() == pytest.approx(0.1)
     assert one.parts["flipped"].item() == pytest.approx(0.5)
 
 

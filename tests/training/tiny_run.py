@@ -54,7 +54,7 @@ def tiny_trainer(
     world_size: int = 1,
     handlers: tuple = (),
 ) -> SupervisedTrainer:
-    """A trainer ready to run; `trainer.network` is the rollout, wrapped by DDP where there are several processes."""
+    """A trainer ready to run. Its network is the rollout, wrapped by DDP where there are several processes."""
     torch.manual_seed(SEED)
     network, average = TinyNetwork(), TinyNetwork()
     studies = [make_study(0, True), make_study(1, False)]
@@ -82,7 +82,7 @@ def tiny_trainer(
         val_handlers=[NetworkPublisher(average, str(folder / "model.pt"))] if rank == 0 else None,
     )
     parts = {"network": network, "average": average, "optimizer": optimizer, "schedule": schedule, "strategy": strategy}
-    return SupervisedTrainer(
+    trainer = SupervisedTrainer(
         device=torch.device("cpu"),
         max_epochs=epochs,
         train_data_loader=loader,
@@ -105,6 +105,8 @@ def tiny_trainer(
             *handlers,
         ],
     )
+    trainer.evaluator = evaluator
+    return trainer
 
 
 class KeepGradients:

@@ -5,6 +5,7 @@ from seganypet.training.checkpoint import RunCheckpoint
 from seganypet.training.consistency import ConsistencyRamp
 from seganypet.training.faults import StopOnBadLoss
 from seganypet.training.losses import BalancedClickLoss, DiceCEClickLoss
+from seganypet.training.panel import ClickPanel
 from seganypet.training.parameters import parameter_groups
 from seganypet.training.progress import LossBar, StrategyScalars
 from seganypet.training.rectification import Rectification
@@ -18,6 +19,7 @@ from seganypet.training.validation import DiceAtClicks, NetworkPublisher
 
 __all__ = [
     "BalancedClickLoss",
+    "ClickPanel",
     "ClickRollout",
     "ConsistencyRamp",
     "DiceAtClicks",

@@ -89,7 +89,9 @@ class Consistency(Strategy):
         if high.any():
             terms["supervised_high"] = (self.supervised(logits[high], label.targets[high]), 1.0)
         if not high.all():
-            terms["consistency"] = (consistency_loss(logits[~high], self.voxels), self.ramp.weight())
+            weight = self.ramp.weight()
+            terms["consistency"] = (consistency_loss(logits[~high], self.voxels), weight)
+            terms["consistency_weight"] = (logits.new_tensor(weight), 0.0)
         return terms
 
     def advance(self) -> None:
