@@ -1,0 +1,109 @@
+"""Labelled studies of an nnU-Net dataset folder or of AutoPET's NIfTI folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from seganypet.data.data_list import Entry
+from seganypet.data.preparation.found import Found, FoundStudy
+from seganypet.data.preparation.labels import present_names
+
+PET_CHANNEL = re.compile(r"\b(pt|pet|suv)", re.IGNORECASE)
+ENDING = ".nii.gz"
+
+
+def find_nnunet(
+    folder: str | Path, *, channel: int | None = None, patient: str | None = None, quality: str = "high"
+) -> Found:
+    """The studies of a folder with dataset.json, imagesTr, labelsTr and, where there, imagesTs, labelsTs.
+
+    Args:
+        folder: nnU-Net's DatasetXXX_Name, version 1 or 2.
+        channel: which channel is the PET in SUV; by default the one whose name says so, or the only one.
+        patient: regular expression for the part of a case's name that is its patient, whose scans stay in one section:
+            "fdg_[0-9a-f]+" for AutoPET; by default every case is a patient.
+        quality: of all its labels.
+
+    Raises:
+        FileNotFoundError: no dataset.json.
+        ValueError: it is not nnU-Net's, or does not say which channel is the PET.
+    """
+    folder = Path(folder)
+    description = _read_description(folder / "dataset.json")
+    number = _pet_channel(description, folder) if channel is None else channel
+    names = _label_names(description)
+    found = Found()
+    for images, labels, section in (("imagesTr", "labelsTr", None), ("imagesTs", "labelsTs", "test")):
+        if section == "test" and not (folder / labels).is_dir():
+            continue
+        suffix = f"_{number:04d}{ENDING}"
+        cases = {path.name.removesuffix(suffix): path for path in sorted((folder / images).glob(f"*{suffix}"))}
+        masks = {path.name.removesuffix(ENDING): path for path in sorted((folder / labels).glob(f"*{ENDING}"))}
+        for case in sorted(cases.keys() | masks.keys()):
+            if case not in cases:
+                found.report(case, f"no image {folder / images / (case + suffix)}")
+            elif case not in masks:
+                found.report(case, f"no label {folder / labels / (case + ENDING)}")
+            else:
+                here = present_names(masks[case], names, case, found)
+                entry = Entry(cases[case], masks[case], here, quality)
+                group = re.search(patient, case) if patient else None
+                if patient and group is None:
+                    found.report(case, f"its name does not match {patient!r}, which should name its patient")
+                found.studies.append(FoundStudy(case, group.group() if group else case, entry, section))
+    return found
+
+
+def find_autopet(folder: str | Path, *, quality: str = "high") -> Found:
+    """The studies of AutoPET's NIfTI tree: `<patient>/<study>/SUV.nii.gz` with `SEG.nii.gz` beside it.
+
+    Args:
+        folder: that holds the patients.
+        quality: of all its labels.
+    """
+    found = Found()
+    for image in sorted(Path(folder).glob("*/*/SUV.nii.gz")):
+        name = f"{image.parts[-3]}/{image.parts[-2]}"
+        label = image.with_name("SEG.nii.gz")
+        if not label.is_file():
+            found.report(name, f"no label {label}")
+            continue
+        here = present_names(label, {1: "lesion"}, name, found)
+        found.studies.append(FoundStudy(name, image.parts[-3], Entry(image, label, here, quality)))
+    return found
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no {path}: an nnU-Net folder has one, AutoPET's tree has */*/SUV.nii.gz") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(description, dict) or not isinstance(description.get("labels"), dict):
+        raise ValueError(f"{path} has no 'labels' as nnU-Net writes them")
+    return description
+
+
+def _pet_channel(description: dict[str, Any], folder: Path) -> int:
+    channels = description.get("channel_names") or description.get("modality") or {}
+    if len(channels) == 1:
+        return int(next(iter(channels)))
+    named = [int(number) for number, name in channels.items() if PET_CHANNEL.search(str(name))]
+    if len(named) == 1:
+        return named[0]
+    raise ValueError(f"which of the channels {channels} of {folder} is the PET in SUV? Say so by --channel")
+
+
+def _label_names(description: dict[str, Any]) -> dict[int, str]:
+    """Version 2 has name → value, version 1 value → name; background and regions (lists) are left out."""
+    names: dict[int, str] = {}
+    for key, value in description["labels"].items():
+        if isinstance(value, int):
+            names[value] = key
+        elif isinstance(value, str) and str(key).isdigit():
+            names[int(key)] = value
+    return {value: name for value, name in sorted(names.items()) if value > 0 and name != "ignore"}

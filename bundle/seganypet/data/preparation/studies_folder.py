@@ -1,0 +1,85 @@
+"""Labelled studies of a MONAI Label studies folder: what readers saved, and what a model left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seganypet.data.data_list import QUALITIES, Entry
+from seganypet.data.preparation.found import Found, FoundStudy
+from seganypet.data.preparation.labels import present_names
+from seganypet.pet import PetReadError, find_pet_series
+
+INDEX = "datastore_v2.json"
+TAGS = {"final": "high", "original": "low"}  # a reader's, a machine's
+ENDINGS = (".nii.gz", ".nii")
+
+
+def find_monai_label(folder: str | Path, *, label_names: Mapping[int, str] | None = None) -> Found:
+    """The studies with a label under labels/final or labels/original; of both, the reader's.
+
+    A label's quality is what was stored with it ("quality" in the index), else high for `final` and low for `original`.
+    Its names are those stored with it ("label_info"), else `label_names`.
+
+    Args:
+        folder: the studies folder.
+        label_names: names of label values, for labels stored without.
+
+    Raises:
+        FileNotFoundError: no labels folder.
+    """
+    folder = Path(folder)
+    if not (folder / "labels").is_dir():
+        raise FileNotFoundError(f"no folder {folder / 'labels'}: {folder} is no MONAI Label studies folder with labels")
+    index = _read_index(folder / INDEX)
+    series: dict[str, Path] | None = None
+    found = Found()
+    taken: set[str] = set()
+    for tag, usual_quality in TAGS.items():
+        for label in sorted(path for path in (folder / "labels" / tag).glob("*") if path.name.endswith(ENDINGS)):
+            name = _stem(label)
+            if name in taken:
+                continue
+            taken.add(name)
+            known = index.get(name, {})
+            image = next(
+                (folder / f"{name}{ending}" for ending in ENDINGS if (folder / f"{name}{ending}").is_file()), None
+            )
+            uid = known.get("image", {}).get("info", {}).get("series_uid")
+            if image is None and uid is not None:
+                series = _series_folders(folder) if series is None else series
+                image = series.get(uid)
+            if image is None:
+                found.report(name, f"no image for label {label}")
+                continue
+            info = known.get("labels", {}).get("tags", {}).get(tag, {}).get("info", {})
+            quality = info.get("quality", usual_quality)
+            if quality not in QUALITIES:
+                found.report(name, f"label {label} is stored with quality {quality!r}, not {' or '.join(QUALITIES)}")
+                continue
+            stored = {int(item["idx"]): str(item["name"]) for item in info.get("label_info", []) if "idx" in item}
+            here = present_names(label, stored or dict(label_names or {}), name, found)
+            found.studies.append(FoundStudy(name, name, Entry(image, label, here, quality)))
+    return found
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text()).get("objects", {})
+    except FileNotFoundError:
+        return {}
+    except (json.JSONDecodeError, AttributeError) as error:
+        raise ValueError(f"{path} is no index of MONAI Label: {error}") from None
+
+
+def _series_folders(folder: Path) -> dict[str, Path]:
+    try:
+        return {series.uid: series.folder for series in find_pet_series(folder)}
+    except PetReadError:
+        return {}
+
+
+def _stem(path: Path) -> str:
+    return next(path.name.removesuffix(ending) for ending in ENDINGS if path.name.endswith(ending))

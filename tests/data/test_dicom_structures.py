@@ -1,0 +1,124 @@
+"""RTSTRUCT and SEG on a PET's grid."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+
+from seganypet.data.preparation import check_studies, find_dicom
+from seganypet.data.preparation.dicom_folder import without_overlap
+from seganypet.data.preparation.rtstruct import rtstruct_masks
+from seganypet.pet import PetReadError, PetVolume, read_pet, write_pet_dicom_series, write_seg
+
+AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])  # as DICOM's axes lie in RAS: voxel (i, j, k) at LPS (2i, 2j, 3k)
+
+
+def volume(shape=(10, 10, 6)) -> PetVolume:
+    return PetVolume(np.ones(shape, np.float32), AFFINE)
+
+
+def contour(i: tuple[float, float], j: tuple[float, float], k: float, tilt: float = 0.0) -> Dataset:
+    """A rectangle whose sides lie at fractional voxel indices."""
+    corners = [(i[0], j[0], k), (i[1], j[0], k), (i[1], j[1], k + tilt), (i[0], j[1], k + tilt)]
+    data = Dataset()
+    data.ContourGeometricType = "CLOSED_PLANAR"
+    data.ContourData = [value for x, y, z in corners for value in (2 * x, 2 * y, 3 * z)]
+    return data
+
+
+def structures(**contours: list[Dataset]) -> Dataset:
+    data = Dataset()
+    data.StructureSetROISequence, data.ROIContourSequence = [], []
+    for number, (name, drawn) in enumerate(contours.items(), start=1):
+        roi, outline = Dataset(), Dataset()
+        roi.ROINumber, roi.ROIName = number, name
+        outline.ReferencedROINumber, outline.ContourSequence = number, drawn
+        data.StructureSetROISequence.append(roi)
+        data.ROIContourSequence.append(outline)
+    return data
+
+
+def test_voxels_whose_centres_lie_inside():
+    masks = rtstruct_masks(structures(tumour=[contour((1.5, 4.5), (2.5, 3.5), 2)]), volume(), "file")
+    assert np.argwhere(masks["tumour"]).tolist() == [[2, 3, 2], [3, 3, 2], [4, 3, 2]]
+
+
+def test_a_contour_within_a_contour_is_a_hole():
+    ring = [contour((0.5, 5.5), (0.5, 5.5), 1), contour((2.5, 3.5), (2.5, 3.5), 1)]
+    mask = rtstruct_masks(structures(ring=ring), volume(), "file")["ring"]
+    assert mask.sum() == 25 - 1
+    assert not mask[3, 3, 1]
+
+
+def test_slices_between_sparse_contours_are_filled():
+    drawn = [contour((1.5, 4.5), (1.5, 4.5), 1), contour((1.5, 3.5), (1.5, 3.5), 3)]
+    mask = rtstruct_masks(structures(organ=drawn), volume(), "file")["organ"]
+    assert [int(mask[:, :, k].sum()) for k in range(6)] == [0, 9, 9, 4, 0, 0]
+
+
+def test_two_masses_far_apart_stay_apart():
+    drawn = [contour((1.5, 4.5), (1.5, 4.5), k) for k in (0, 1, 4, 5)]
+    mask = rtstruct_masks(structures(masses=drawn), volume(), "file")["masses"]
+    assert [int(mask[:, :, k].sum()) for k in range(6)] == [9, 9, 0, 0, 9, 9]
+
+
+def test_tilted_contours_are_refused():
+    with pytest.raises(PetReadError, match="'tumour' does not lie in a slice"):
+        rtstruct_masks(structures(tumour=[contour((1.5, 4.5), (1.5, 4.5), 1, tilt=1)]), volume(), "file")
+
+
+def test_overlapping_structures_get_maps_of_their_own():
+    def box(low: int, high: int) -> np.ndarray:
+        return np.isin(np.arange(10), range(low, high))
+
+    assert without_overlap({"a": box(0, 4), "b": box(3, 6), "c": box(6, 8), "d": box(7, 9)}) == [["a", "c"], ["b", "d"]]
+
+
+def test_a_seg_comes_back_as_it_was_drawn(tmp_path):
+    random = np.random.default_rng(0)
+    affine = np.diag([-4.0, -4.0, 3.0, 1.0])
+    write_pet_dicom_series(random.uniform(0.5, 5, (12, 10, 8)).astype(np.float32), affine, tmp_path / "in" / "pet")
+    scan = read_pet(tmp_path / "in" / "pet")
+    masks = {"liver": np.zeros(scan.shape, bool), "lesion": np.zeros(scan.shape, bool)}
+    masks["liver"][2:6, 3:7, 1:5] = True
+    masks["lesion"][4:8, 5:9, 2:4] = True  # overlaps the liver
+    write_seg(masks, scan, tmp_path / "in" / "seg.dcm")
+    found = find_dicom(tmp_path / "in", tmp_path / "out")
+    assert check_studies(found, progress=False) == []
+    assert [study.entry.label_names for study in found.studies] == [{1: "liver"}, {1: "lesion"}]
+    for study in found.studies:
+        label = nib.load(study.entry.label)
+        assert np.array_equal(np.asarray(label.dataobj) > 0, masks[study.entry.label_names[1]])
+        np.testing.assert_allclose(label.affine, scan.affine, atol=1e-4)
+        np.testing.assert_allclose(nib.load(study.entry.image).get_fdata(), scan.suv, rtol=1e-5)
+
+
+def test_pet_without_structures_and_structures_without_pet_are_named(tmp_path):
+    voxels = np.ones((8, 8, 4), np.float32)
+    write_pet_dicom_series(voxels, AFFINE, tmp_path / "in" / "pet")
+    write_pet_dicom_series(voxels, AFFINE, tmp_path / "other" / "pet")
+    other = read_pet(tmp_path / "other" / "pet")
+    write_seg({"liver": np.ones(voxels.shape, bool)}, other, tmp_path / "in" / "seg.dcm")
+    found = find_dicom(tmp_path / "in", tmp_path / "out")
+    texts = [problem.text for problem in found.problems]
+    assert found.studies == []
+    assert any("no PET series here" in text for text in texts)
+    assert any("has no RTSTRUCT or SEG" in text for text in texts)
+
+
+@pytest.mark.slow
+def test_real_contours_have_their_volume(shared, tmp_path):
+    found = find_dicom(shared / "data" / "sts_001", tmp_path, structures=["GTV_Mass"])
+    assert check_studies(found, progress=False) == []
+    (study,) = found.studies
+    ours = np.asarray(nib.load(study.entry.label).dataobj) > 0
+    theirs = np.asarray(nib.load(shared / "data" / "sts_001" / "tumour_gtv_mass.nii.gz").dataobj) > 0
+    voxel_ml = abs(np.linalg.det(nib.load(study.entry.label).affine[:3, :3])) / 1000
+    assert ours.sum() * voxel_ml == pytest.approx(366.1, abs=0.1)
+    assert np.array_equal(ours, theirs)
+
+
+def test_another_real_contour_is_read(shared, tmp_path):
+    found = find_dicom(shared / "data" / "gml_002", tmp_path)
+    assert check_studies(found, progress=False) == []
+    assert [study.entry.label_names for study in found.studies] == [{1: "GTV_Mass_PET"}]

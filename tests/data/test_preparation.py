@@ -1,0 +1,196 @@
+"""Cohorts as they come, found, checked and split."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from seganypet.data import read_data_list
+from seganypet.data.data_list import Entry
+from seganypet.data.preparation import (
+    FoundStudy,
+    check_studies,
+    find_autopet,
+    find_monai_label,
+    find_nnunet,
+    split_studies,
+)
+
+SHAPE = (6, 6, 6)
+
+
+def save(path: Path, voxels: np.ndarray, spacing: float = 4.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(voxels, np.diag([spacing, spacing, spacing, 1.0])), path)
+    return path
+
+
+def uptake(value: float = 2.0) -> np.ndarray:
+    return np.full(SHAPE, value, np.float32)
+
+
+def labels(*values: int) -> np.ndarray:
+    mask = np.zeros(SHAPE, np.uint8)
+    for place, value in enumerate(values):
+        mask[place] = value
+    return mask
+
+
+@pytest.fixture
+def nnunet(tmp_path) -> Path:
+    folder = tmp_path / "Dataset001_PET"
+    for case in ("fdg_aa_1", "fdg_aa_2", "fdg_bb_1"):
+        save(folder / "imagesTr" / f"{case}_0000.nii.gz", uptake(-1000))
+        save(folder / "imagesTr" / f"{case}_0001.nii.gz", uptake())
+        save(folder / "labelsTr" / f"{case}.nii.gz", labels(1, 2))
+    description = {"channel_names": {"0": "CT", "1": "PET"}, "labels": {"background": 0, "liver": 1, "lesion": 2}}
+    (folder / "dataset.json").write_text(json.dumps(description))
+    return folder
+
+
+def problems_of(found) -> dict[str, str]:
+    return {problem.study: problem.text for problem in check_studies(found, progress=False)}
+
+
+def test_nnunet(nnunet):
+    found = find_nnunet(nnunet, patient="fdg_[a-f]+")
+    assert problems_of(found) == {}
+    assert [study.name for study in found.studies] == ["fdg_aa_1", "fdg_aa_2", "fdg_bb_1"]
+    assert [study.group for study in found.studies] == ["fdg_aa", "fdg_aa", "fdg_bb"]
+    entry = found.studies[0].entry
+    assert entry.image.name == "fdg_aa_1_0001.nii.gz"  # the PET, not the CT
+    assert entry.label_names == {1: "liver", 2: "lesion"}
+
+
+def test_nnunet_version_1(nnunet):
+    description = {"modality": {"0": "CT", "1": "PT"}, "labels": {"0": "background", "1": "liver", "2": "lesion"}}
+    (nnunet / "dataset.json").write_text(json.dumps(description))
+    assert find_nnunet(nnunet).studies[0].entry.label_names == {1: "liver", 2: "lesion"}
+
+
+def test_an_unclear_channel_is_asked_for(nnunet):
+    (nnunet / "dataset.json").write_text(json.dumps({"channel_names": {"0": "CT", "1": "noNorm"}, "labels": {"a": 1}}))
+    with pytest.raises(ValueError, match=r"which of the channels .* --channel"):
+        find_nnunet(nnunet)
+    assert len(find_nnunet(nnunet, channel=1).studies) == 3
+
+
+def test_every_problem_is_named(nnunet):
+    save(nnunet / "labelsTr" / "empty.nii.gz", labels())
+    save(nnunet / "imagesTr" / "empty_0001.nii.gz", uptake())
+    save(nnunet / "labelsTr" / "no_image.nii.gz", labels(1))
+    save(nnunet / "imagesTr" / "no_label_0001.nii.gz", uptake())
+    save(nnunet / "labelsTr" / "elsewhere.nii.gz", labels(1), spacing=3.0)
+    save(nnunet / "imagesTr" / "elsewhere_0001.nii.gz", uptake())
+    save(nnunet / "labelsTr" / "unnamed.nii.gz", labels(1, 7))
+    save(nnunet / "imagesTr" / "unnamed_0001.nii.gz", uptake())
+    save(nnunet / "labelsTr" / "becquerel.nii.gz", labels(1))
+    save(nnunet / "imagesTr" / "becquerel_0001.nii.gz", uptake(12_000))
+    save(nnunet / "labelsTr" / "nan.nii.gz", labels(1))
+    save(nnunet / "imagesTr" / "nan_0001.nii.gz", np.where(np.arange(6) == 0, np.nan, uptake()).astype(np.float32))
+    (nnunet / "labelsTr" / "broken.nii.gz").write_bytes(b"\x1f\x8b\x08")
+    save(nnunet / "imagesTr" / "broken_0001.nii.gz", uptake())
+    problems = problems_of(find_nnunet(nnunet))
+    assert "no image" in problems["no_image"]
+    assert "no label" in problems["no_label"]
+    assert "is empty" in problems["empty"]
+    assert "differ by up to" in problems["elsewhere"]
+    assert "without a name: 7" in problems["unnamed"]
+    assert "1.2e+04: not SUV" in problems["becquerel"]
+    assert "36 voxels are NaN" in problems["nan"]
+    assert "cannot be read" in problems["broken"]
+    assert len(problems) == 8
+
+
+def test_autopet(tmp_path):
+    for study in ("PETCT_aa/2001", "PETCT_aa/2002"):
+        save(tmp_path / study / "SUV.nii.gz", uptake())
+    save(tmp_path / "PETCT_aa/2001/SEG.nii.gz", labels(1))
+    found = find_autopet(tmp_path)
+    (study,) = found.studies
+    assert (study.name, study.group, study.entry.label_names) == ("PETCT_aa/2001", "PETCT_aa", {1: "lesion"})
+    assert list(problems_of(found)) == ["PETCT_aa/2002"]
+
+
+def test_monai_label_quality_and_names(tmp_path):
+    for name in ("a", "b", "c"):
+        save(tmp_path / f"{name}.nii.gz", uptake())
+        save(tmp_path / "labels" / "original" / f"{name}.nii.gz", labels(1))
+    save(tmp_path / "labels" / "final" / "a.nii.gz", labels(1, 2))
+    save(tmp_path / "labels" / "final" / "b.nii.gz", labels(3))
+    info = {"quality": "low", "label_info": [{"name": "spleen", "idx": 3}]}
+    index = {"objects": {"b": {"labels": {"tags": {"final": {"info": info}}}}}}
+    (tmp_path / "datastore_v2.json").write_text(json.dumps(index))
+    found = find_monai_label(tmp_path, label_names={1: "liver", 2: "lesion"})
+    assert problems_of(found) == {}
+    entries = {study.name: study.entry for study in found.studies}
+    assert {name: entry.label.parent.name for name, entry in entries.items()} == {
+        "a": "final", "b": "final", "c": "original"
+    }  # fmt: skip
+    assert {name: entry.quality for name, entry in entries.items()} == {"a": "high", "b": "low", "c": "low"}
+    assert entries["a"].label_names == {1: "liver", 2: "lesion"}
+    assert entries["b"].label_names == {3: "spleen"}  # as stored with it
+
+
+def test_a_label_without_an_image_or_a_name(tmp_path):
+    save(tmp_path / "labels" / "final" / "gone.nii.gz", labels(1))
+    save(tmp_path / "a.nii.gz", uptake())
+    save(tmp_path / "labels" / "final" / "a.nii.gz", labels(1))
+    problems = problems_of(find_monai_label(tmp_path))
+    assert "no image" in problems["gone"]
+    assert "without a name: 1" in problems["a"]
+
+
+def found_studies(groups: int, section: str | None = None) -> list[FoundStudy]:
+    return [
+        FoundStudy(f"{n}/{scan}", str(n), Entry(Path(f"{n}_{scan}"), Path("l"), {1: "liver"}), section)
+        for n in range(groups)
+        for scan in (0, 1)
+    ]
+
+
+def test_patients_stay_together_and_where_they_were():
+    sections = split_studies(found_studies(200), validation_share=0.2, test_share=0.1)
+    of = {entry.image.name: section for section, entries in sections.items() for entry in entries}
+    assert all(of[f"{n}_0"] == of[f"{n}_1"] for n in range(200))
+    counts = Counter(of[f"{n}_0"] for n in range(200))
+    assert 100 < counts["training"] < 180
+    assert 20 < counts["validation"] < 65
+    more = split_studies(found_studies(300), validation_share=0.2, test_share=0.1)
+    later = {entry.image.name: section for section, entries in more.items() for entry in entries}
+    assert all(later[name] == section for name, section in of.items())
+
+
+def test_a_stated_section_holds():
+    sections = split_studies(found_studies(5, "test"))
+    assert len(sections["test"]) == 10
+
+
+def test_shares_must_leave_something():
+    with pytest.raises(ValueError, match=r"less than 1, got 0\.6 and 0\.4"):
+        split_studies([], validation_share=0.6, test_share=0.4)
+
+
+def prepare(repo: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, repo / "scripts" / "prepare.py", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.slow
+def test_the_script_writes_nothing_where_something_is_wrong_unless_told(repo, nnunet, tmp_path):
+    save(nnunet / "labelsTr" / "no_image.nii.gz", labels(1))
+    arguments = ("nnunet", "--folder", nnunet, "--output", tmp_path / "out", "--validation_share", "0")
+    refused = prepare(repo, *arguments)
+    assert refused.returncode == 1
+    assert "no_image  no image" in refused.stdout
+    assert "1 problem(s), no list written" in refused.stderr
+    assert not (tmp_path / "out" / "data_list.json").exists()
+    written = prepare(repo, *arguments, "--leave_out_bad")
+    assert written.returncode == 0, written.stderr
+    assert "training: 3 studies, 0 of low quality: lesion 3, liver 3" in written.stdout
+    assert len(read_data_list(tmp_path / "out" / "data_list.json").training) == 3
