@@ -14,7 +14,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 import requests
-from conftest import HOT_CENTRE, MODEL, save_nifti
+from conftest import HOT_CENTRE, save_nifti
+from running_server import MODEL
 
 GOOD = {"foreground": [HOT_CENTRE], "background": []}
 

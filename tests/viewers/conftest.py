@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import pydicom
 import pytest
 from network_namespace import NetworkNamespace, network_namespace
+from oblique_study import write_study
 from orthanc import Orthanc, running_orthanc
+from running_server import REPO, Server, start_server
+
+
+class ArchiveServer(Server):
+    """A server over an archive."""
+
+    studies_here: Path
+    cache: Path
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +36,36 @@ def _inside(namespace: NetworkNamespace) -> Iterator[None]:
 def orthanc(namespace: NetworkNamespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     with namespace.entered(), running_orthanc(tmp_path_factory.mktemp("orthanc")) as archive:
         yield archive
+
+
+@pytest.fixture(scope="session")
+def study_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_study(tmp_path_factory.mktemp("study"), seed=1)
+
+
+@pytest.fixture(scope="session")
+def pet_series(namespace: NetworkNamespace, orthanc: Orthanc, study_files: list[Path]) -> str:
+    """SeriesInstanceUID of the study in the archive."""
+    with namespace.entered():
+        orthanc.store(study_files)
+    return str(pydicom.dcmread(study_files[0], stop_before_pixels=True).SeriesInstanceUID)
+
+
+@pytest.fixture(scope="session")
+def archive_server(
+    namespace: NetworkNamespace,
+    orthanc: Orthanc,
+    pet_series: str,
+    study_files: list[Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Server]:
+    """The app with its own weights over the archive, started as the README says."""
+    if not (REPO / "bundle" / "models" / "model.pt").is_file():
+        pytest.skip("the bundle's weights are missing: bundle/models/model.pt")
+    with namespace.entered():
+        for server in start_server(
+            tmp_path_factory.mktemp("server"), orthanc.dicomweb, "--conf", "labels", "lesion,liver,spleen"
+        ):
+            server.studies_here = study_files[0].parent
+            (server.cache,) = (server.log.parent / "home" / ".cache" / "monailabel" / "dicom").iterdir()
+            yield server

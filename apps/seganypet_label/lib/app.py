@@ -16,6 +16,7 @@ from monailabel.utils.sessions import SessionInfo, Sessions
 
 import seganypet
 from lib.app_settings import AppSettings
+from lib.archive_store import ArchiveStore
 from lib.click_task import ClickTask
 from lib.datastore import StudyStore
 from lib.encode_ahead import EncodeAhead
@@ -60,7 +61,9 @@ class SegAnyPETApp(MONAILabelApp):
 
     def init_datastore(self) -> Datastore:
         if self.studies.startswith(("http://", "https://")):
-            return super().init_datastore()
+            if settings.MONAI_LABEL_DATASTORE.lower() in ("xnat", "dsa"):
+                return super().init_datastore()
+            return ArchiveStore.open(self.studies, self.volumes)
         return StudyStore(self.studies, self.volumes, auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD)
 
     def init_infers(self) -> dict[str, InferTask]:

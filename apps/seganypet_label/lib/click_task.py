@@ -82,7 +82,7 @@ class ClickTask(InferTask):
         params = {
             "label": label,
             "label_names": {label: 1},
-            **_finite(uptake),
+            **finite(uptake),
             "units": volume.units,
             "suv_provenance": provenance.to_dict() if provenance is not None else None,
             "clicks": len(request.clicks),
@@ -120,7 +120,7 @@ class ClickTask(InferTask):
         return file.name, answer.params
 
 
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
+def finite(values: dict[str, Any]) -> dict[str, Any]:
     """JSON knows neither NaN nor infinity: they become None."""
     return {
         key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in values.items()

@@ -23,7 +23,8 @@ from lib.label_maps import put_target, read_label_map
 from lib.mask_files import nifti_bytes
 from lib.names import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, extension_of, is_study_id, is_tag
 from lib.readers import READER
-from lib.series_folders import find_series_folders
+from lib.saved_targets import describe_targets
+from lib.series_folders import SeriesFolder, find_series_folders
 from lib.shared_index import SharedIndex
 from lib.volumes import Volumes, write_study_nifti
 
@@ -46,8 +47,9 @@ class StudyStore(SharedIndex):
     def __init__(self, folder: str, volumes: Volumes, *, auto_reload: bool = True) -> None:
         self.volumes = volumes
         self._converting = threading.Lock()
-        self._series = find_series_folders(Path(folder), skip=NO_STUDIES)
         self._looked = 0.0
+        self.root = Path(folder)
+        self._series = self._find_series()
         patterns = tuple(f"*{extension}" for extension in IMAGE_EXTENSIONS)
         super().__init__(folder, extensions=patterns, auto_reload=auto_reload)
 
@@ -188,12 +190,13 @@ class StudyStore(SharedIndex):
             labels = self._datastore.objects[study_id].labels
             before = labels.get(tag)
             old = folder / f"{study_id}{before.ext}" if before else None
-            content = Path(label_filename).read_bytes()
+            content, labelled = Path(label_filename).read_bytes(), label.voxels
             if info.get("label"):
                 voxels = read_label_map(old, volume).voxels if old else None
                 known = before.info.get("label_info", []) if before else []
-                merged, info["label_info"] = put_target(label.voxels > 0, str(info["label"]), voxels, known)
-                content, extension = nifti_bytes(merged, volume.affine), ".nii.gz"
+                labelled, info["label_info"] = put_target(label.voxels > 0, str(info["label"]), voxels, known)
+                content, extension = nifti_bytes(labelled, volume.affine), ".nii.gz"
+            info |= describe_targets(labelled, info, before.info if before else {}, volume)
             target, said = folder / f"{study_id}{extension}", folder / f"{study_id}.json"
             for file in (old, said):
                 if file:
@@ -264,6 +267,7 @@ class StudyStore(SharedIndex):
                     "name": f"{series.study_id}.nii.gz",
                     "folder": series.folder,
                     "series_uid": series.series_uid,
+                    "about": dict(series.about),
                 }
                 objects[series.study_id] = ImageLabelModel(image=DataModel(info=info, ext=DICOM))
                 added += 1
@@ -290,5 +294,8 @@ class StudyStore(SharedIndex):
 
     def refresh(self) -> None:
         """Take in what others put into the folder or took away."""
-        self._series = find_series_folders(self.root, skip=NO_STUDIES)  # slow, so not under the lock
+        self._series = self._find_series()  # slow, so not under the lock
         self._reconcile_datastore()
+
+    def _find_series(self) -> list[SeriesFolder]:
+        return find_series_folders(self.root, skip=NO_STUDIES)

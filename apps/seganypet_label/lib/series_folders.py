@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib.names import is_study_id
@@ -27,11 +27,13 @@ class SeriesFolder:
             where several PET series lie there.
         folder: deepest folder that holds its files, relative to the studies folder; "." for the studies folder itself.
         series_uid: SeriesInstanceUID.
+        about: patient, date and description, for people.
     """
 
     study_id: str
     folder: str
     series_uid: str
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_series_folders(root: Path, skip: tuple[str, ...] = ()) -> list[SeriesFolder]:
@@ -55,7 +57,7 @@ def find_series_folders(root: Path, skip: tuple[str, ...] = ()) -> list[SeriesFo
             if study_id in found:
                 logger.warning("PET series %s in %s is not listed: it is there twice", one.uid, one.folder)
             else:
-                found[study_id] = SeriesFolder(study_id, folder, one.uid)
+                found[study_id] = SeriesFolder(study_id, folder, one.uid, _about(one))
     return list(found.values())
 
 
@@ -93,6 +95,15 @@ def _readable(files: list[Path]) -> list[PetSeries]:
         if one.problem is not None:
             logger.info("not listed: %s in %s", one, one.folder)
     return [one for one in series if one.problem is None]
+
+
+def _about(series: PetSeries) -> dict[str, str]:
+    return {
+        "patient_id": series.patient_id,
+        "date": series.date,
+        "description": series.description,
+        "study_uid": series.study_uid,
+    }
 
 
 def _as_id(text: str) -> str:

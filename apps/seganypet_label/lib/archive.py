@@ -1,0 +1,203 @@
+"""A DICOMweb archive as this app uses it: which PET series there are, their files, and SEG sent back."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import requests
+from dicomweb_client import DICOMwebClient
+from dicomweb_client.ext.gcp.session_utils import create_session_from_gcp_credentials
+from dicomweb_client.session_utils import create_session_from_user_pass
+from monailabel.config import settings
+from monailabel.datastore.dicom import DICOMwebClientX
+from monailabel.interfaces.exception import ImageNotFoundException
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+logger = logging.getLogger(__name__)
+
+UID = re.compile(r"[0-9][0-9.]{0,63}")
+TIMEOUT_S = (5.0, 120.0)  # to connect, and between two bytes of an answer
+PET = "PT"
+FIELDS = (
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "Modality",
+    "SeriesDescription",
+    "StudyDescription",
+    "StudyDate",
+    "PatientID",
+    "PatientName",
+    "NumberOfSeriesRelatedInstances",
+)
+
+
+@dataclass(frozen=True)
+class ArchiveSeries:
+    """One PET series as the archive lists it.
+
+    Args:
+        uid: SeriesInstanceUID.
+        study_uid: StudyInstanceUID.
+        slices: how many instances the archive says it has; 0 where it does not say.
+        about: patient, date and description, for people.
+    """
+
+    uid: str
+    study_uid: str
+    slices: int
+    about: Mapping[str, str]
+
+
+class Archive:
+    """A client of one archive.
+
+    Args:
+        client: speaks DICOMweb.
+        search_filter: further matching keys of a search, DICOM keyword → value.
+    """
+
+    def __init__(self, client: DICOMwebClient, search_filter: Mapping[str, Any] | None = None) -> None:
+        self._client = client
+        self._filter = {**(search_filter or {}), "Modality": PET}
+        self.url = str(client.base_url)
+
+    @classmethod
+    def open(cls, url: str) -> Archive:
+        """The archive of MONAI Label's settings; nothing is asked yet.
+
+        MONAI Label's own default, a search for CT, finds no PET: Modality is always PT here.
+        """
+        user, password = settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
+        if "googleapis.com" in url:
+            session = create_session_from_gcp_credentials()
+        elif user and password:
+            session = create_session_from_user_pass(user, password)
+        else:
+            session = requests.Session()
+        session.request = partial(session.request, timeout=TIMEOUT_S)  # type: ignore[method-assign]
+        client = DICOMwebClientX(
+            url=url.rstrip("/"),
+            session=session,
+            qido_url_prefix=settings.MONAI_LABEL_QIDO_PREFIX,
+            wado_url_prefix=settings.MONAI_LABEL_WADO_PREFIX,
+            stow_url_prefix=settings.MONAI_LABEL_STOW_PREFIX,
+        )
+        client.set_http_retry_params(retry=True, max_attempts=2, wait_exponential_multiplier=200)
+        return cls(client, settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER)
+
+    def pet_series(self) -> list[ArchiveSeries]:
+        """All PET series.
+
+        Raises:
+            requests.RequestException: the archive does not answer.
+        """
+        return list(self._search(self._filter))
+
+    def one_series(self, uid: str) -> ArchiveSeries | None:
+        """The PET series of a UID, or None.
+
+        Raises:
+            requests.RequestException: the archive does not answer.
+        """
+        if not UID.fullmatch(uid):
+            return None
+        found = self._search({**self._filter, "SeriesInstanceUID": uid})
+        return next((series for series in found if series.uid == uid), None)
+
+    def fetch(self, study_uid: str, uid: str, folder: Path) -> int:
+        """The files of a series, in a folder that appears only when they are all there.
+
+        Args:
+            folder: an empty one is replaced; `uid` is its name.
+
+        Returns:
+            How many files.
+
+        Raises:
+            ImageNotFoundException: the archive does not have it any more.
+            requests.RequestException: the archive does not answer.
+        """
+        partial_folder = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial_folder, ignore_errors=True)
+        partial_folder.mkdir(parents=True)
+        count = 0
+        try:
+            for instance in self._client.iter_series(study_uid, uid):
+                sop_uid = str(instance.get("SOPInstanceUID", ""))
+                if not UID.fullmatch(sop_uid):
+                    raise ImageNotFoundException(f"the archive sent an instance of {uid} without a valid UID")
+                instance.save_as(partial_folder / f"{sop_uid}.dcm", write_like_original=False)
+                count += 1
+        except requests.HTTPError as error:
+            if error.response is None or error.response.status_code not in (400, 404, 410):
+                raise
+        finally:
+            if count == 0:
+                shutil.rmtree(partial_folder, ignore_errors=True)
+        if count == 0:
+            raise ImageNotFoundException(f"the archive {self.url} does not have series {uid} any more")
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial_folder.rename(folder)
+        logger.info("%s: %d files fetched", uid, count)
+        return count
+
+    def store(self, file: Path) -> dict[str, str]:
+        """Send one DICOM file.
+
+        Returns:
+            Its study_uid, series_uid and sop_uid.
+
+        Raises:
+            requests.RequestException: the archive does not take it; it is named.
+        """
+        dataset = dcmread(file)
+        answer = self._client.store_instances([dataset], study_instance_uid=str(dataset.StudyInstanceUID))
+        failed = answer.get("FailedSOPSequence")
+        if failed:
+            reason = getattr(failed[0], "FailureReason", "no reason given")
+            raise requests.RequestException(f"the archive {self.url} refused {dataset.SOPInstanceUID}: {reason}")
+        return {
+            "study_uid": str(dataset.StudyInstanceUID),
+            "series_uid": str(dataset.SeriesInstanceUID),
+            "sop_uid": str(dataset.SOPInstanceUID),
+        }
+
+    def _search(self, search_filter: Mapping[str, Any]) -> Iterator[ArchiveSeries]:
+        """Page by page; an archive that ignores `offset` sends the first page again."""
+        seen: set[str] = set()
+        while True:
+            page = self._client.search_for_series(
+                search_filters=dict(search_filter), fields=FIELDS, offset=len(seen) or None
+            )
+            new = [one for one in map(Dataset.from_json, page) if str(one.get("SeriesInstanceUID", "")) not in seen]
+            if not new:
+                return
+            for one in new:
+                uid = str(one.get("SeriesInstanceUID", ""))
+                seen.add(uid)
+                if UID.fullmatch(uid) and one.get("Modality", PET) == PET:
+                    yield _series(one, uid)
+
+
+def _series(found: Dataset, uid: str) -> ArchiveSeries:
+    about = {
+        name: str(found.get(keyword) or "")
+        for name, keyword in (
+            ("patient", "PatientName"),
+            ("patient_id", "PatientID"),
+            ("date", "StudyDate"),
+            ("description", "SeriesDescription"),
+            ("study_description", "StudyDescription"),
+        )
+    }
+    slices = found.get("NumberOfSeriesRelatedInstances") or 0
+    return ArchiveSeries(uid, str(found.get("StudyInstanceUID", "")), int(slices), about)
