@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seganypet.data.data_list import Entry, read_data_list
 from seganypet.data.preprocessing import working_image
-from seganypet.data.targets import Target, resample_labels, split_targets
+from seganypet.data.targets import Target, is_lesion, resample_labels, split_targets
 from seganypet.networks.settings import NetworkSettings
 from seganypet.pet import read_pet
 
@@ -46,13 +46,17 @@ class LoadStudy(Transform):
     Args:
         settings: of the weights that will be trained.
         leave_out: label names that are no targets, tissue that nobody clicks on, for example.
+        only_lesions: take lesion labels alone.
 
     Raises:
         ValueError: image and label of different geometry, or a label map without any named target.
     """
 
-    def __init__(self, settings: NetworkSettings, leave_out: Collection[str] = ()) -> None:
+    def __init__(
+        self, settings: NetworkSettings, leave_out: Collection[str] = (), *, only_lesions: bool = False
+    ) -> None:
         self.settings = settings
+        self.only_lesions = only_lesions
         self.leave_out = frozenset(leave_out)
 
     def __call__(self, entry: Entry) -> WorkingStudy:
@@ -64,7 +68,7 @@ class LoadStudy(Transform):
         if not np.allclose(label_image.affine, volume.affine, atol=1e-2):
             raise ValueError(f"label {entry.label} lies elsewhere in space than its image {entry.image}")
         image = working_image(volume, self.settings)
-        names = {value: name for value, name in entry.label_names.items() if name not in self.leave_out}
+        names = {value: name for value, name in entry.label_names.items() if self._is_target(name)}
         target_map, targets = split_targets(resample_labels(labels, image.grid, sorted(names)), names)
         if not targets:
             raise ValueError(f"label {entry.label} holds none of its named labels {names}")
@@ -76,6 +80,9 @@ class LoadStudy(Transform):
             high_quality=entry.quality == "high",
         )
 
+    def _is_target(self, name: str) -> bool:
+        return name not in self.leave_out and (is_lesion(name) or not self.only_lesions)
+
 
 def load_studies(
     data_lists: Sequence[str | Path],
@@ -83,6 +90,7 @@ def load_studies(
     settings: NetworkSettings,
     *,
     leave_out: Collection[str] = (),
+    only_lesions: bool = False,
     workers: int = 2,
 ) -> CacheDataset:
     """The studies of one section of some data lists, read once and kept in memory.
@@ -92,6 +100,7 @@ def load_studies(
         section: "training", "validation" or "test".
         settings: of the weights to train.
         leave_out: label names that are no targets.
+        only_lesions: take lesion labels alone.
         workers: threads that read.
 
     Returns:
@@ -103,5 +112,5 @@ def load_studies(
     entries = [entry for path in data_lists for entry in read_data_list(path)[section]]
     if not entries:
         raise ValueError(f"no {section} entries in {', '.join(map(str, data_lists))}")
-    transform = LoadStudy(settings, leave_out)
+    transform = LoadStudy(settings, leave_out, only_lesions=only_lesions)
     return CacheDataset(entries, transform, num_workers=workers, progress=True, copy_cache=False)

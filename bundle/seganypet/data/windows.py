@@ -34,6 +34,7 @@ class WindowDataset(Dataset):
         windows_per_study: windows of each study in an epoch.
         lesion_share: how often the window is placed for a lesion, in a study that has lesions and organs.
         augment: random flips, rotation, scale, uptake and noise; off for validation.
+        flips_only: augment by flips along the three axes alone, as the papers do.
         seed: everything random follows from (seed, epoch, index).
 
     Raises:
@@ -50,6 +51,7 @@ class WindowDataset(Dataset):
         windows_per_study: int = 4,
         lesion_share: float = 0.5,
         augment: bool = True,
+        flips_only: bool = False,
         seed: int = 0,
     ) -> None:
         if len(studies) == 0:
@@ -61,6 +63,7 @@ class WindowDataset(Dataset):
         self.windows_per_study = windows_per_study
         self.lesion_share = lesion_share
         self.augment = augment
+        self.flips_only = flips_only
         self.seed = seed
         self.epoch = 0
 
@@ -116,9 +119,11 @@ class WindowDataset(Dataset):
     def _cut(self, study: WorkingStudy, centre: np.ndarray, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Uptake [S, S, S] float32 and target indices [S, S, S] around `centre`, deformed when augmenting."""
         size = self.window_size
-        if not self.augment:
+        if not self.augment or self.flips_only:
             origin = np.floor(centre - (size - 1) / 2).astype(int)
-            return crop(study.uptake, origin, size).float(), crop(study.target_map, origin, size)
+            flipped = np.flatnonzero(random.integers(2, size=3)).tolist() if self.augment else []
+            uptake, target_map = crop(study.uptake, origin, size), crop(study.target_map, origin, size)
+            return uptake.float().flip(flipped), target_map.flip(flipped)
         matrix = random_affine(random)
         reach = int(np.ceil(np.abs(matrix).sum(1).max() * size / 2)) + 2
         origin = np.floor(centre).astype(int) - reach

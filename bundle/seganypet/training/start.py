@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,7 +14,11 @@ from seganypet.networks.click_network import ClickNetwork
 
 
 def start_network(
-    architecture: str = "compact", weights: str | Path | None = None, device: torch.device | str = "cpu"
+    architecture: str = "compact",
+    weights: str | Path | None = None,
+    device: torch.device | str = "cpu",
+    *,
+    points: str | None = None,
 ) -> ClickNetwork:
     """A network to train: new, or with the weights and settings of a file.
 
@@ -21,15 +26,16 @@ def start_network(
         architecture: "compact" or "vit_b"; must be the file's where there is one.
         weights: model.pt or a released .pth; None starts from random weights.
         device: where to train.
+        points: "accumulated" or "newest" clicks for the decoder; None keeps the architecture's or the file's way.
 
     Raises:
         ValueError: the file holds another architecture.
     """
-    if weights is None:
-        return build_network(architecture).to(device)  # type: ignore[return-value]
-    network: ClickNetwork = load_network(weights)  # type: ignore[assignment]
+    network = build_network(architecture) if weights is None else load_network(weights)
     if network.settings.architecture != architecture:
         raise ValueError(f"{weights} holds {network.settings.architecture}, the run trains {architecture}")
+    if points is not None:
+        network.settings = replace(network.settings, points=points)
     return network.to(device)
 
 

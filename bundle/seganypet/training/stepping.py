@@ -56,9 +56,13 @@ class GradientClipping:
         if scaler is None and not torch.isfinite(norm):
             names = ", ".join(map(str, engine.state.batch["name"]))
             raise FloatingPointError(
-                f"gradients are not finite (norm {norm.item()}) in iteration {engine.state.iteration}, "
-                f"epoch {engine.state.epoch}; the batch holds {names}"
+                f"gradients are not finite (norm {norm.item()}, first {self._first_bad()}) in iteration "
+                f"{engine.state.iteration}, epoch {engine.state.epoch}; the batch holds {names}"
             )
+
+    def _first_bad(self) -> str:
+        named = ((name, value.grad) for name, value in self.network.named_parameters() if value.grad is not None)
+        return next((name for name, gradient in named if not torch.isfinite(gradient).all()), "none alone")
 
 
 class MovingAverage:
