@@ -2,8 +2,11 @@
 
     python scripts/benchmark.py encoder
     python scripts/benchmark.py encoder --network compact --json encoder.json
+    python scripts/benchmark.py click --networks compact --json click.json
+    python scripts/benchmark.py click --networks compact --compare click.json
 
-Each command prints its cases' median with quartiles; --json writes them, with the machine, for a later run to compare.
+Each command prints its cases' median with quartiles; --json writes them, with the machine, and --compare sets a run
+beside such a file.
 """
 
 import sys
@@ -13,9 +16,10 @@ import fire
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
+from benchmarks.click import click
 from benchmarks.encoder import encoder
 
-COMMANDS = {"encoder": encoder}
+COMMANDS = {"encoder": encoder, "click": click}
 
 if __name__ == "__main__":
     fire.Fire(COMMANDS)

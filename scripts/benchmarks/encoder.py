@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.timing import Timing, machine, time_side_by_side, write_json
+from benchmarks.results import comparison, machine_line, report_lines, write_json
+from benchmarks.timing import machine, time_side_by_side
+from benchmarks.work import MATMUL, gigaflop, matmul_case, shares_of_peak
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from seganypet.inference import keep_freed_memory
 from seganypet.networks import build_network
 
 PADDED_CODE = Path(__file__).resolve().parents[2] / "tests" / "networks"  # the plain version that the tests hold to
-MATMUL_SIDE = 2048
-FLOAT32, PADDED, MATMUL = "encode, float32", "encode, float32, padded", f"matrix product, {MATMUL_SIDE}³"
+FLOAT32, PADDED = "encode, float32", "encode, float32, padded"
 
 
 @torch.inference_mode()
-def encoder(network: str = "vit_b", rounds: int = 5, device: str = "cpu", threads: int = 0, json: str = "") -> None:
+def encoder(
+    network: str = "vit_b", rounds: int = 5, device: str = "cpu", threads: int = 0, json: str = "", compare: str = ""
+) -> None:
     """Times the encoder in float32 and bfloat16, a decode, and for vit_b the padded encoder, all in one run.
 
     Args:
@@ -29,11 +32,13 @@ def encoder(network: str = "vit_b", rounds: int = 5, device: str = "cpu", thread
         device: "cpu" or "cuda".
         threads: CPU threads; 0 for as many as torch takes.
         json: file to write the figures to.
+        compare: file of an earlier run to set them beside.
     """
+    keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
     where = torch.device(device)
-    net = _random_network(network).to(where)
+    net = random_network(network).to(where)
     size, side = net.window_size, net.window_size // net.logit_stride
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(1, 1, size, size, size, generator=generator).to(where)
@@ -41,7 +46,6 @@ def encoder(network: str = "vit_b", rounds: int = 5, device: str = "cpu", thread
     labels = torch.tensor([[1, 1, 0]], device=where)
     mask = torch.zeros(1, 1, side, side, side, device=where)
     embedding = net.encode(image)
-    matrix = torch.randn(MATMUL_SIDE, MATMUL_SIDE, device=where)
 
     def in_bfloat16() -> Tensor:
         with torch.autocast(where.type, torch.bfloat16):
@@ -51,7 +55,7 @@ def encoder(network: str = "vit_b", rounds: int = 5, device: str = "cpu", thread
         FLOAT32: lambda: net.encode(image),
         "encode, bfloat16 autocast": in_bfloat16,
         "decode a third click, float32": lambda: net.decode(embedding, points, labels, mask),
-        MATMUL: lambda: matrix @ matrix,
+        MATMUL: matmul_case(where),
     }
     repeats = dict.fromkeys(cases, 3)
     if network == "vit_b":
@@ -62,41 +66,27 @@ def encoder(network: str = "vit_b", rounds: int = 5, device: str = "cpu", thread
 
     facts: dict[str, Any] = {"benchmark": "encoder", "network": network, "machine": machine(where)}
     timings = time_side_by_side(cases, rounds=rounds, device=where, repeats=repeats)
-    work = {name: _gigaflop(case) for name, case in cases.items() if "bfloat16" not in name}
-    rates = {name: work[name] / timings[name].median for name in work}
-    facts["gigaflop"] = work
-    facts["share_of_matmul_peak"] = {name: rate / rates[MATMUL] for name, rate in rates.items()}
+    facts["gigaflop"] = {name: gigaflop(case) for name, case in cases.items() if "bfloat16" not in name}
+    facts["share_of_matmul_peak"] = shares_of_peak(facts["gigaflop"], timings)
     if network == "vit_b":
         facts["times_faster_than_padded"] = timings[PADDED].median / timings[FLOAT32].median
         facts["largest_difference"] = float((embedding - cases[PADDED]()).abs().max())
-    _report(facts, timings)
-    if json:
-        write_json(json, facts, timings)
-
-
-def _report(facts: dict[str, Any], timings: dict[str, Timing]) -> None:
-    print(", ".join(f"{name} {value}" for name, value in facts["machine"].items()))
-    for name, timing in timings.items():
-        line = f"{name:32} {timing}"
-        if name in facts["gigaflop"]:
-            share = facts["share_of_matmul_peak"][name]
-            line += f"   {facts['gigaflop'][name]:.1f} GFLOP, {share:.0%} of the matrix product's rate"
-        print(line)
-    if "times_faster_than_padded" in facts:
+    print(machine_line(facts))
+    print(*report_lines(timings, facts["gigaflop"], facts["share_of_matmul_peak"]), sep="\n")
+    if network == "vit_b":
         print(f"{FLOAT32}: {facts['times_faster_than_padded']:.1f} times faster than padded", end="")
         print(f", largest difference {facts['largest_difference']:.1e}")
+    if json:
+        write_json(json, facts, timings)
+    if compare:
+        print(*comparison(compare, facts, timings), sep="\n")
 
 
-def _random_network(name: str) -> nn.Module:
+def random_network(name: str) -> nn.Module:
     """A network none of whose parameters is zero, so that a difference of results shows."""
     torch.manual_seed(0)
     net = build_network(name).eval()
-    for parameter in net.parameters():
-        parameter.add_(torch.randn_like(parameter), alpha=0.02)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.02)
     return net
-
-
-def _gigaflop(case: Callable[[], Tensor]) -> float:
-    with FlopCounterMode(display=False) as counter:
-        case()
-    return counter.get_total_flops() / 1e9

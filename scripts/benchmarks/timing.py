@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +72,3 @@ def machine(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
-
-
-def write_json(path: str, facts: dict[str, Any], timings: dict[str, Timing]) -> None:
-    """Writes the figures of a run."""
-    seconds = {name: asdict(timing) for name, timing in timings.items()}
-    Path(path).write_text(json.dumps(facts | {"seconds": seconds}, indent=2) + "\n")
