@@ -1,0 +1,88 @@
+"""A click in OHIF in a real browser: the mask comes up where it was clicked, on a study that shows every flip."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pydicom
+import pytest
+import requests
+from oblique_study import AFFINE, LESION, RADIUS, SHAPE, study_suv
+from ohif import Ohif, chromium_page
+from running_server import MODEL
+
+pytestmark = pytest.mark.slow
+LPS = (AFFINE @ np.array([*LESION, 1.0]))[:3] * [-1, -1, 1]
+TRUTH = study_suv() > 12 - RADIUS
+
+
+@pytest.fixture(scope="module")
+def viewer(namespace, archive_server, study_files, tmp_path_factory):
+    """OHIF on the study, opened by its link on the server's start page."""
+    study = pydicom.dcmread(study_files[0], stop_before_pixels=True).StudyInstanceUID
+    with namespace.entered(), chromium_page() as page:
+        page.goto(f"{archive_server.url}/ohif/monai-label?StudyInstanceUIDs={study}")
+        ohif = Ohif(page)
+        ohif.wait_for_images()
+        yield ohif
+        page.screenshot(path=tmp_path_factory.mktemp("ohif") / "last.png")
+
+
+def dice(mask: np.ndarray, truth: np.ndarray) -> float:
+    return 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
+
+
+def test_the_viewer_shows_the_servers_suv_at_the_servers_voxel(viewer, archive_server, pet_series):
+    shown = viewer.shown(LPS)
+    assert shown["dimensions"] == list(SHAPE)
+    assert shown["ijk"] == list(LESION)
+    assert shown["value"] == pytest.approx(float(study_suv()[LESION]), rel=1e-3)
+    answer = archive_server.numbers(f"image={pet_series}", {"foreground": [shown["ijk"]], "background": []})
+    assert answer["max_ijk"] == shown["ijk"]
+    assert answer["suv_max"] == pytest.approx(shown["value"], rel=1e-3)
+
+
+def test_a_click_on_the_lesion_brings_its_mask_up_there(viewer, archive_server, pet_series, tmp_path):
+    viewer.page.fill("#monailabelServerURL", f"{archive_server.url}/")
+    viewer.connect()
+    viewer.select_row("lesion")
+    viewer.click_at(LPS)
+    status, sent = viewer.run()
+    assert status == 200
+    assert sent["foreground"] == [list(LESION)]
+    flat = viewer.segmented()
+    mask = np.zeros(np.prod(SHAPE), bool)
+    mask[flat] = True
+    mask = mask.reshape(SHAPE, order="F")
+    assert mask[LESION]
+    form = {"params": json.dumps({**sent, "result_extension": ".nrrd"})}
+    url = f"{archive_server.url}/infer/{MODEL}?image={pet_series}&output=image"
+    answer = requests.post(url, data=form, timeout=60).content
+    np.testing.assert_array_equal(
+        mask, np.frombuffer(answer[answer.index(b"\n\n") + 2 :], np.uint8).reshape(SHAPE, order="F") > 0
+    )
+    centre = np.argwhere(mask).mean(axis=0)
+    assert np.abs(centre - LESION).max() < 1.5, "the mask lies around the click"
+    assert dice(mask, TRUTH) > 0.5
+    assert dice(mask[::-1], TRUTH) < 0.1
+    viewer.page.screenshot(path=tmp_path / "ohif-lesion.png")
+
+
+def test_with_the_background_row_selected_the_answer_says_which_row_to_select(viewer):
+    viewer.select_row("background")
+    for clicks in (0, 1):
+        if clicks:
+            viewer.click_at(LPS + np.array([-20, 8, 0]))
+        status, sent = viewer.run()
+        assert sent.get("foreground", []) == sent["background"]
+        assert len(sent["background"]) == clicks
+        assert status == 400
+        assert "select the row of the structure" in viewer.answer
+
+
+def test_a_background_click_counts_against_the_structure(viewer):
+    viewer.select_row("lesion")
+    status, sent = viewer.run()
+    assert status == 200
+    assert (len(sent["foreground"]), len(sent["background"])) == (1, 1)
