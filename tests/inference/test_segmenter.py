@@ -222,3 +222,15 @@ def test_a_volume_without_suv_is_segmented(component_net):
 def test_a_window_must_halve_into_whole_cells():
     with pytest.raises(ValueError, match="window_size 18, logit_stride 4"):
         ClickSegmenter(ComponentNet(window=18, stride=4))
+
+
+def test_a_click_in_a_known_window_needs_no_resampled_volume(component_net, monkeypatch):
+    """Sixteen whole bodies on the working grid do not fit any cache; their clicks must not resample them again."""
+    segmenter = ClickSegmenter(component_net, image_bytes=0)
+    volume = box_volume((32, 32, 32), CUBE)
+    _, first = segmenter.segment_with_details(volume, [Click((10, 10, 10))])
+    monkeypatch.setattr(segmenter.encoder, "image", lambda volume: pytest.fail("resampled again"))
+    _, next_one = segmenter.segment_with_details(volume, [Click((10, 10, 10)), Click((9, 9, 9))])
+    assert first.prepare_s > 0
+    assert next_one.prepare_s == 0
+    assert next_one.clicks_decoded == 1

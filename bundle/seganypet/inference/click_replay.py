@@ -66,6 +66,7 @@ class ClickState:
 class Tally:
     """What answering cost so far."""
 
+    prepare_s: float = 0.0
     encode_s: float = 0.0
     decode_s: float = 0.0
     windows_encoded: int = 0
@@ -89,7 +90,7 @@ class ClickReplay:
 
     def __init__(self, encoder: WindowEncoder, volume: PetVolume, *, max_windows: int, tally: Tally) -> None:
         self.encoder, self.volume, self.max_windows, self.tally = encoder, volume, max_windows, tally
-        self.image: WorkingImage = encoder.image(volume)
+        self.grid = encoder.grid(volume)
         self.size: int = encoder.net.window_size
         self.stride: int = encoder.net.logit_stride
         self.cells = self.size // self.stride
@@ -101,7 +102,7 @@ class ClickReplay:
             owner = self._owner(targets, click)
             if owner is None:
                 placement = self.encoder.net.settings.placement
-                root = place_window(click.point, self.image.grid.shape, self.size, placement)
+                root = place_window(click.point, self.grid.shape, self.size, placement)
                 negatives = tuple(earlier for earlier in state.clicks if not earlier.positive)
                 targets.append(self._answer(Target((root,), negatives), click))
             else:
@@ -142,7 +143,7 @@ class ClickReplay:
         while True:
             whole = blend(tiles, self.stride)
             mask = target_mask(whole, target.roots, self.cells, self.stride)
-            window = next_window(tiles, whole, mask, self.image.grid.shape, self.stride)
+            window = next_window(tiles, whole, mask, self.grid.shape, self.stride)
             if window is None or len(tiles) >= self.max_windows:
                 break
             remembered = target.tiles.get(window)
@@ -152,7 +153,7 @@ class ClickReplay:
                     tiles[window] = remembered
                     continue
             tiles[window] = self._decode(window, clicks, whole)
-        box, painted = paint(whole, mask, self.image.grid, self.stride)
+        box, painted = paint(whole, mask, self.grid, self.stride)
         return Target(target.roots, clicks, tiles, box, painted, cut_off=window is not None)
 
     def _changed(self, before: Blend, after: Blend, window: Origin) -> bool:
@@ -164,7 +165,8 @@ class ClickReplay:
     def _decode(self, window: Origin, clicks: tuple[WorkingClick, ...], previous: Blend | None) -> Tensor:
         """[L, L, L] logits of a window, given the clicks that lie in it and what is known of the target."""
         start = time.perf_counter()
-        embedding, encoded = self.encoder.embedding(self.volume, self.image, window)
+        prepared = self.tally.prepare_s
+        embedding, encoded = self.encoder.embedding(self.volume, window, self._image)
         decoding = time.perf_counter()
         inside = [click for click in clicks if contains(window, self.size, click.point)]
         if self.encoder.net.settings.points == "newest":
@@ -174,12 +176,18 @@ class ClickReplay:
             local = [[p - w for p, w in zip(click.point, window, strict=True)] for click in inside]
             points, labels = torch.tensor([local]), torch.tensor([[float(click.positive) for click in inside]])
         logits = self.encoder.decode(embedding, points, labels, self._prompt(previous, window)[None, None])[0, 0]
-        self.tally.encode_s += decoding - start
+        self.tally.encode_s += decoding - start - (self.tally.prepare_s - prepared)
         self.tally.decode_s += time.perf_counter() - decoding
         self.tally.windows_encoded += encoded
         self.tally.embeddings_remembered += not encoded
         self.tally.windows_decoded += 1
         return logits
+
+    def _image(self) -> WorkingImage:
+        start = time.perf_counter()
+        image = self.encoder.image(self.volume)
+        self.tally.prepare_s += time.perf_counter() - start
+        return image
 
     def _prompt(self, previous: Blend | None, window: Origin) -> Tensor:
         """[L, L, L] previous logits at a window's cells, 0 where nothing is known, as before a first click."""

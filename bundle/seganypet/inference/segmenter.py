@@ -29,7 +29,7 @@ class SegmentationDetails:
 
     Args:
         total_s: from call to mask.
-        prepare_s: resampling the volume, near 0 once it is remembered.
+        prepare_s: resampling the volume, where a window had to be encoded and it was not remembered.
         encode_s: encoding windows, waiting for the processor included.
         decode_s: decoding clicks, waiting for the processor included.
         clicks_decoded: clicks this call had to decode; the others were remembered.
@@ -137,12 +137,11 @@ class ClickSegmenter:
         inside = tuple(checked_click(click, index, volume.shape) for index, click in enumerate(clicks))
         # the order in memory in which the volume came is the one its mask will be written in
         mask = np.zeros(volume.shape, dtype=bool, order="F" if volume.voxels.flags.f_contiguous else "C")
-        tally, state, decoded, prepare_s = Tally(), ClickState(), 0, 0.0
+        tally, state, decoded = Tally(), ClickState(), 0
         if any(click.positive for click in inside):
             known, state = self._longest_known(volume, inside)
             if known < len(inside):
                 replay = ClickReplay(self.encoder, volume, max_windows=self.max_windows, tally=tally)
-                prepare_s = time.perf_counter() - start
                 for number in range(known, len(inside)):
                     state, mine = self._next_state(replay, state, inside[: number + 1])
                     decoded += mine
@@ -150,7 +149,7 @@ class ClickSegmenter:
                 mask[target.box] |= target.mask
         return mask, SegmentationDetails(
             total_s=time.perf_counter() - start,
-            prepare_s=prepare_s,
+            prepare_s=tally.prepare_s,
             encode_s=tally.encode_s,
             decode_s=tally.decode_s,
             clicks_decoded=decoded,
@@ -187,7 +186,7 @@ class ClickSegmenter:
 
     def _next_state(self, replay: ClickReplay, state: ClickState, clicks: tuple[Click, ...]) -> tuple[ClickState, bool]:
         # rounded, so that a volume stored flipped does not see the other side of a tie
-        x, y, z = (round(p, 6) for p in replay.image.grid.to_working(clicks[-1].ijk))
+        x, y, z = (round(p, 6) for p in replay.grid.to_working(clicks[-1].ijk))
         click = WorkingClick((x, y, z), clicks[-1].positive)
         key = (replay.volume.content_hash, clicks)
         return self._states.get_or_make(key, lambda: replay.advance(state, click))

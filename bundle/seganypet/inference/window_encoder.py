@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seganypet.data.preprocessing import WorkingImage, normalise_window, working_image
+from seganypet.data.preprocessing import WorkingGrid, WorkingImage, normalise_window, working_image
 from seganypet.inference.byte_cache import ByteCache
 from seganypet.inference.compute_gate import BACKGROUND, ComputeGate
 from seganypet.inference.windows import Origin, cut_window
@@ -66,12 +67,21 @@ class WindowEncoder:
         """The volume on the weights' working grid."""
         return self.images.get_or_make(volume.content_hash, lambda: working_image(volume, self.net.settings))[0]
 
-    def embedding(self, volume: PetVolume, image: WorkingImage, origin: Origin) -> tuple[Tensor, bool]:
-        """A window's embedding on the network's device, float32, and whether it was encoded just now."""
+    def grid(self, volume: PetVolume) -> WorkingGrid:
+        """The weights' working grid over a volume, without its voxels."""
+        return WorkingGrid(volume.shape, np.asarray(volume.affine, dtype=float), self.net.settings.spacing_mm)
+
+    def embedding(self, volume: PetVolume, origin: Origin, image: Callable[[], WorkingImage]) -> tuple[Tensor, bool]:
+        """A window's embedding on the network's device, float32, and whether it was encoded just now.
+
+        Args:
+            image: gives the volume on the working grid; asked only where the window has to be encoded.
+        """
 
         def encode() -> Tensor:
+            working = image()
             with self.gate.turn():
-                return self._encode(image, origin)
+                return self._encode(working, origin)
 
         stored, encoded = self.embeddings.get_or_make(self._key(volume, origin), encode)
         return stored.to(self.device, torch.float32), encoded
