@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .settings import NetworkSettings
@@ -35,3 +36,29 @@ class ClickNetwork(nn.Module, ABC):
         mask_logits: Tensor | None = None,
     ) -> Tensor:
         """Embedding, points [B, N, 3] in window voxels with labels [B, N], previous logits → [B, 1, L, L, L]."""
+
+    def forward(
+        self,
+        image: Tensor,
+        points: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Full-resolution logits of one pass.
+
+        Args:
+            image: [B, 1, S, S, S], normalised.
+            points: as in `decode`.
+            point_labels: as in `decode`.
+            mask: previous low-resolution logits, [B, 1, L, L, L]; None stands for the all-zero prompt with which a
+                first click is trained (for vit_b's `decode`, None is no mask prompt at all).
+
+        Returns:
+            [B, 1, S, S, S].
+        """
+        if mask is None:
+            mask = image.new_zeros(image.shape[0], 1, *[self.window_size // self.logit_stride] * 3)
+        low_res = self.decode(self.encode(image), points, point_labels, mask)
+        if self.logit_stride == 1:
+            return low_res
+        return F.interpolate(low_res, size=image.shape[2:], mode="trilinear", align_corners=False)

@@ -256,13 +256,3 @@ class CompactNetwork(ClickNetwork):
         similarity = similarity_maps(image, F.avg_pool3d(image, 2), points, positive, negative, radius_voxels=radius)
         previous = space_to_depth(torch.tanh(mask_logits.float() / LOGIT_SCALE), 2)
         return torch.cat([previous, *drawn, similarity], 1)
-
-    def forward(
-        self,
-        image: Tensor,
-        points: Tensor | None = None,
-        point_labels: Tensor | None = None,
-        mask: Tensor | None = None,
-    ) -> Tensor:
-        """[B, 1, S, S, S] asinh(SUV) and prompts, all optional → [B, 1, S, S, S] logits."""
-        return self.decode(self.encode(image), points, point_labels, mask)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from .click_network import ClickNetwork
 from .image_encoder import ImageEncoder
@@ -137,30 +136,6 @@ class SegAnyPETNetwork(ClickNetwork):
         Masks 1 to 3 and the IoU come from heads that no training has touched: for comparison, not for use.
         """
         return self.mask_decoder.decode_all(*self._prompts(embedding, points, point_labels, mask_logits))
-
-    def forward(
-        self,
-        image: Tensor,
-        points: Tensor | None = None,
-        point_labels: Tensor | None = None,
-        mask: Tensor | None = None,
-    ) -> Tensor:
-        """Full-resolution logits of one pass.
-
-        Args:
-            image: [B, 1, S, S, S].
-            points: as in `decode`.
-            point_labels: as in `decode`.
-            mask: previous low-resolution logits, [B, 1, L, L, L]; None stands for the all-zero prompt with which a
-                first click was trained (`decode` alone offers no mask prompt at all).
-
-        Returns:
-            [B, 1, S, S, S].
-        """
-        if mask is None:
-            mask = image.new_zeros(image.shape[0], 1, *[self.window_size // self.logit_stride] * 3)
-        low_res = self.decode(self.encode(image), points, point_labels, mask)
-        return F.interpolate(low_res, size=image.shape[2:], mode="trilinear", align_corners=False)
 
     def _prompts(
         self, embedding: Tensor, points: Tensor | None, point_labels: Tensor | None, mask_logits: Tensor | None
