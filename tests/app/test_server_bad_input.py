@@ -14,8 +14,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 import requests
-from conftest import HOT_CENTRE, save_nifti
 from running_server import MODEL
+from small_studies import HOT_CENTRE, save_nifti
 
 GOOD = {"foreground": [HOT_CENTRE], "background": []}
 

@@ -14,8 +14,8 @@ import pydicom
 import pytest
 import requests
 import SimpleITK as sitk
-from conftest import AFFINE, DICOM_AFFINE, HOT_CENTRE, SHAPE, hot_block, save_nifti
 from running_server import MODEL
+from small_studies import AFFINE, DICOM_AFFINE, HOT_CENTRE, SHAPE, hot_block, save_nifti
 
 VOXEL_ML = 4**3 / 1000
 VOXELS = 24 * 20 * 30

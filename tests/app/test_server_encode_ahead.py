@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import AFFINE, HOT_CENTRE, hot_block
 from lib.encode_ahead import EncodeAhead
 from lib.weights import Weights
+from small_studies import AFFINE, HOT_CENTRE, hot_block
 
 from seganypet.clicks import Click
 from seganypet.pet import PetVolume

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import requests
-from conftest import save_nifti
+from small_studies import save_nifti
 
 CLICKS = [[30, 30, 60], [5, 5, 105], [65, 45, 20], [40, 30, 90]]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from conftest import AFFINE, save_nifti
 from running_server import MODEL, Server, start_server
+from small_studies import AFFINE, save_nifti
 
 SHAPE = (60, 50, 80)
 CENTRE, RADIUS_MM = (38, 22, 50), 22.0

@@ -12,10 +12,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import jwt
 import pytest
 import requests
-from conftest import HOT_CENTRE, hot_block, save_nifti
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from running_server import MODEL, Server, start_server
+from small_studies import HOT_CENTRE, hot_block, save_nifti
 
 USER, ANNOTATOR = "monailabel-user", "monailabel-annotator"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import AFFINE, DICOM_AFFINE, SHAPE, hot_block, save_nifti
 from fastapi import HTTPException
 from lib.datastore import StudyStore
 from lib.volumes import Volumes
 from monailabel.interfaces.exception import ImageNotFoundException
+from small_studies import AFFINE, DICOM_AFFINE, SHAPE, hot_block, save_nifti
 
 from seganypet.pet import write_pet_dicom_series
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import AFFINE, HOT_CENTRE, hot_block
 from lib import weights as weights_module
 from lib.weights import Weights
 from running_server import save_everything_network
+from small_studies import AFFINE, HOT_CENTRE, hot_block
 
 from seganypet.clicks import Click
 from seganypet.pet import PetVolume

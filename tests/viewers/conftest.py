@@ -12,11 +12,13 @@ from oblique_study import write_study
 from orthanc import Orthanc, running_orthanc
 from running_server import REPO, Server, start_server
 
+from seganypet.pet import read_pet
+
 
 class ArchiveServer(Server):
     """A server over an archive."""
 
-    studies_here: Path
+    slices: tuple[Path, ...]
     cache: Path
 
 
@@ -66,6 +68,6 @@ def archive_server(
         for server in start_server(
             tmp_path_factory.mktemp("server"), orthanc.dicomweb, "--conf", "labels", "lesion,liver,spleen"
         ):
-            server.studies_here = study_files[0].parent
+            server.slices = read_pet(study_files[0].parent).source.files  # in the order of k
             (server.cache,) = (server.log.parent / "home" / ".cache" / "monailabel" / "dicom").iterdir()
             yield server

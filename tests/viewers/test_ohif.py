@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
+import highdicom
 import numpy as np
 import pydicom
 import pytest
 import requests
-from oblique_study import AFFINE, LESION, RADIUS, SHAPE, study_suv
+from oblique_study import AFFINE, LESION, RADIUS, SHAPE, study_suv, write_study
 from ohif import Ohif, chromium_page
 from running_server import MODEL
 
@@ -22,10 +23,14 @@ def viewer(namespace, archive_server, study_files, tmp_path_factory):
     """OHIF on the study, opened by its link on the server's start page."""
     study = pydicom.dcmread(study_files[0], stop_before_pixels=True).StudyInstanceUID
     with namespace.entered(), chromium_page() as page:
-        page.goto(f"{archive_server.url}/ohif/monai-label?StudyInstanceUIDs={study}")
+        asked: list[str] = []
+        page.on("requestfinished", lambda request: asked.append(request.url))
+        page.goto(archive_server.url)
+        page.locator(f'a[href*="{study}"]').first.click()
         ohif = Ohif(page)
         ohif.wait_for_images()
         yield ohif
+        assert [url for url in asked if not url.startswith((archive_server.url, "blob:", "data:"))] == []
         page.screenshot(path=tmp_path_factory.mktemp("ohif") / "last.png")
 
 
@@ -44,8 +49,7 @@ def test_the_viewer_shows_the_servers_suv_at_the_servers_voxel(viewer, archive_s
 
 
 def test_a_click_on_the_lesion_brings_its_mask_up_there(viewer, archive_server, pet_series, tmp_path):
-    viewer.page.fill("#monailabelServerURL", f"{archive_server.url}/")
-    viewer.connect()
+    assert viewer.connect() == f"{archive_server.url}/"
     viewer.select_row("lesion")
     viewer.click_at(LPS)
     status, sent = viewer.run()
@@ -86,3 +90,38 @@ def test_a_background_click_counts_against_the_structure(viewer):
     status, sent = viewer.run()
     assert status == 200
     assert (len(sent["foreground"]), len(sent["background"])) == (1, 1)
+
+
+def test_ohif_asks_for_one_patients_studies_and_gets_no_others(viewer, archive_server, orthanc, tmp_path):
+    files = write_study(tmp_path / "other", seed=5, name="Other^Bob", sex="M")
+    orthanc.store(files)
+    patient = pydicom.dcmread(files[0], stop_before_pixels=True).PatientID
+    found = requests.get(f"{archive_server.url}/proxy/dicom/qido/studies?00100020={patient}", timeout=30).json()
+    assert [study["00100020"]["Value"] for study in found] == [[patient]]
+    orthanc.delete_series(str(pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID))
+
+
+def test_what_ohif_showed_is_saved_as_final_from_the_start_page(viewer, archive_server, pet_series, orthanc, tmp_path):
+    viewer.select_row("lesion")
+    viewer.run()
+    flat = viewer.segmented()
+    before = orthanc.series("SEG")
+    page = viewer.page.context.new_page()
+    page.goto(archive_server.url)
+    row = page.locator("tr", has_text="not saved").filter(has_text="target")
+    row.locator('input[name="name"]').fill("left kidney lesion")
+    row.locator('input[name="reader"]').fill("Ann")
+    row.get_by_role("button", name="Save as final").click()
+    page.wait_for_selector("text=is saved as final")
+    page.screenshot(path=tmp_path / "start.png", full_page=True)
+    (added,) = set(orthanc.series("SEG")) - set(before)
+    (file,) = orthanc.files_of(added, tmp_path)
+    seg = highdicom.seg.segread(file)
+    (number,) = (one.SegmentNumber for one in seg.SegmentSequence if one.SegmentLabel == "left kidney lesion")
+    order = [str(pydicom.dcmread(one, stop_before_pixels=True).SOPInstanceUID) for one in archive_server.slices]
+    stored = seg.get_pixels_by_source_instance(order, segment_numbers=[number])[..., 0].T
+    np.testing.assert_array_equal(np.flatnonzero(stored.ravel(order="F")), flat)
+    info = archive_server.client.datastore()["objects"][pet_series]["labels"]["final"]["info"]
+    (target,) = (one for one in info["targets"] if one["name"] == "left kidney lesion")
+    assert (info["client_id"], len(target["clicks"])) == ("Ann", 2)
+    assert target["weights"]["hash"]

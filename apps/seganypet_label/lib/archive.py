@@ -93,6 +93,11 @@ class Archive:
         client.set_http_retry_params(retry=True, max_attempts=2, wait_exponential_multiplier=200)
         return cls(client, settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER)
 
+    def session(self) -> requests.Session:
+        """What speaks HTTP with the archive, with its credentials."""
+        session: requests.Session = self._client._session
+        return session
+
     def pet_series(self) -> list[ArchiveSeries]:
         """All PET series.
 

@@ -52,7 +52,7 @@ class ArchiveStore(StudyStore):
     """
 
     def __init__(self, archive: Archive, cache: Path, volumes: Volumes) -> None:
-        self._archive = archive
+        self.archive = archive
         self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._listed: dict[str, ArchiveSeries] | None = None  # None until the archive has answered
         folder = cache / hashlib.md5(archive.url.encode(), usedforsecurity=False).hexdigest()
@@ -68,7 +68,7 @@ class ArchiveStore(StudyStore):
         return cls(Archive.open(url), Path(cache) if cache else home, volumes)
 
     def name(self) -> str:
-        return self._archive.url
+        return self.archive.url
 
     # --- studies
 
@@ -82,9 +82,9 @@ class ArchiveStore(StudyStore):
         with self._lock:
             if name in self._datastore.objects:
                 return name
-        found = self._archive.one_series(name)
+        found = self.archive.one_series(name)
         if found is None:
-            raise ImageNotFoundException(f"the archive {self._archive.url} has no PET series {name!r}")
+            raise ImageNotFoundException(f"the archive {self.archive.url} has no PET series {name!r}")
         with self._lock:
             self._listed = {**(self._listed or {}), name: found}
             self._series = [self._folder_of(one) for one in self._listed.values()]
@@ -109,7 +109,7 @@ class ArchiveStore(StudyStore):
                 with self._lock:
                     study_uid = self._datastore.objects[study_id].image.info["about"]["study_uid"]
                 try:
-                    count = self._archive.fetch(study_uid, series_uid, path)
+                    count = self.archive.fetch(study_uid, series_uid, path)
                 except ImageNotFoundException:
                     self._forget(study_id)
                     raise
@@ -172,10 +172,10 @@ class ArchiveStore(StudyStore):
         with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
             file = Path(folder) / "seg.dcm"
             tracking = {target["name"]: target["tracking_uid"] for target in info["targets"]}
-            made_by = "SEMIAUTOMATIC" if info.get("clicks") else "MANUAL"
+            made_by = "SEMIAUTOMATIC" if any(target.get("clicks") for target in info["targets"]) else "MANUAL"
             write_seg(masks, volume, file, tracking_uids=tracking, algorithm_type=made_by)
             try:
-                info["seg"] = self._archive.store(file)
+                info["seg"] = self.archive.store(file)
             except (requests.RequestException, OSError) as error:
                 info["seg"] = {"problem": str(error)}
         keep(json.dumps(info, indent=2, default=str).encode(), self.root / "labels" / tag / f"{study_id}.json")
@@ -190,9 +190,9 @@ class ArchiveStore(StudyStore):
     def _find_series(self) -> list[SeriesFolder]:
         """The archive's list; what was known before where it does not answer."""
         try:
-            self._listed = {series.uid: series for series in self._archive.pet_series()}
+            self._listed = {series.uid: series for series in self.archive.pet_series()}
         except (requests.RequestException, OSError) as error:
-            logger.warning("the archive %s does not answer, studies may be missing: %s", self._archive.url, error)
+            logger.warning("the archive %s does not answer, studies may be missing: %s", self.archive.url, error)
         return [self._folder_of(series) for series in (self._listed or {}).values()]
 
     def _folder_of(self, series: ArchiveSeries) -> SeriesFolder:

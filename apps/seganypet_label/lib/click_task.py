@@ -14,12 +14,11 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from numpy.typing import NDArray
 
 from lib.click_request import ClickRequest, check_inside, click_request
+from lib.last_masks import UNNAMED
 from lib.mask_files import mask_bytes
 from lib.volumes import Volumes
 from lib.weights import Weights
 from seganypet.pet import PetVolume, measure_uptake
-
-UNNAMED = "target"  # OHIF does not say which structure it asks for
 
 
 @dataclass(frozen=True)

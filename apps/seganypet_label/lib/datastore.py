@@ -20,6 +20,7 @@ from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoun
 from lib.click_request import BadRequest
 from lib.kept_files import PRIVATE, keep, put_aside
 from lib.label_maps import put_target, read_label_map
+from lib.last_masks import LastMasks
 from lib.mask_files import nifti_bytes
 from lib.names import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, extension_of, is_study_id, is_tag
 from lib.readers import READER
@@ -46,6 +47,7 @@ class StudyStore(SharedIndex):
 
     def __init__(self, folder: str, volumes: Volumes, *, auto_reload: bool = True) -> None:
         self.volumes = volumes
+        self.last_masks = LastMasks()
         self._converting = threading.Lock()
         self._looked = 0.0
         self.root = Path(folder)
@@ -197,6 +199,10 @@ class StudyStore(SharedIndex):
                 labelled, info["label_info"] = put_target(label.voxels > 0, str(info["label"]), voxels, known)
                 content, extension = nifti_bytes(labelled, volume.affine), ".nii.gz"
             info |= describe_targets(labelled, info, before.info if before else {}, volume)
+            for entry in info["targets"]:
+                entry |= self.last_masks.came_from(study_id, entry["name"], labelled == entry["idx"])
+                if entry.get("edited") is False and tag == "final":
+                    self.last_masks.note_saved(study_id, entry["name"])
             target, said = folder / f"{study_id}{extension}", folder / f"{study_id}.json"
             for file in (old, said):
                 if file:

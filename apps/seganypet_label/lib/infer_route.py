@@ -20,8 +20,9 @@ from monailabel.interfaces.utils.app import app_instance
 from lib.answers import respond
 from lib.click_request import BadRequest, ClickRequest, click_request, parse_params
 from lib.click_task import ClickAnswer
+from lib.datastore import StudyStore
 from lib.mask_files import mask_bytes
-from lib.readers import may_save, note_reader
+from lib.readers import READER, may_save, note_reader
 
 if TYPE_CHECKING:
     from lib.app import SegAnyPETApp
@@ -96,6 +97,17 @@ def answer(
     result.params["timings"] |= {"read_s": round(read_s, 4), "total_s": total_s}
     result.params["study_cached"] = study.at_hand
     app.opened(study)
+    clicks = tuple(dataclasses.asdict(click) for click in request.clicks)
+    if study.study_id and isinstance(store := app.datastore(), StudyStore):
+        store.last_masks.note(
+            study.study_id,
+            result.params["label"],
+            result.mask,
+            result.params,
+            clicks,
+            reader=READER.get(),
+            client=request.client_id,
+        )
     if request.save_label:
         save(app, study.study_id, model, request, result)
     return respond(result, request, output, takes_gzip=takes_gzip)

@@ -25,6 +25,7 @@ from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoun
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from lib import archive_proxy, ohif_page, start_routes
 from lib.guard import LOOPBACK, Guard
 from lib.infer_route import infer
 from lib.readers import accept_valid_tokens, note_reader
@@ -46,6 +47,7 @@ def harden(app: FastAPI) -> None:
     refuse_unknown_tasks()
     prefix = settings.MONAI_LABEL_API_STR
     routes = app.router.routes
+    _put_first(app, prefix)
     for index, route in enumerate(routes):
         if not isinstance(route, APIRoute):
             continue
@@ -53,7 +55,7 @@ def harden(app: FastAPI) -> None:
             routes[index] = APIRoute(
                 route.path, infer, methods=["POST"], tags=route.tags, summary=route.summary, responses=route.responses
             )
-        elif inspect.iscoroutinefunction(route.endpoint) and "/proxy/" not in route.path:
+        elif inspect.iscoroutinefunction(route.endpoint) and route.endpoint is not archive_proxy.forward:
             _run_in_thread(route)
     origins = tuple(str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS or ())
     app.user_middleware = [
@@ -72,6 +74,18 @@ def harden(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _apologise)
     app.middleware_stack = None  # built again, with the above, at the next request
     _warn_of_open_doors()
+
+
+def _put_first(app: FastAPI, prefix: str) -> None:
+    """Let the app's own pages answer before MONAI Label's, whose routes stay for what they do not answer."""
+    routes = app.router.routes
+    if any(getattr(route, "endpoint", None) is archive_proxy.forward for route in routes):
+        return
+    before = len(routes)
+    app.include_router(start_routes.router)
+    for router in (ohif_page.router, archive_proxy.router):
+        app.include_router(router, prefix=prefix)
+    routes[:] = routes[before:] + routes[:before]
 
 
 def _run_in_thread(route: APIRoute) -> None:

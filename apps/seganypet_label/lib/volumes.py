@@ -48,6 +48,11 @@ class Volumes:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
         return self._get((digest, path.suffix), lambda: read_study(path, None))
 
+    def bytes_held(self) -> int:
+        """Bytes of the voxels kept."""
+        with self._lock:
+            return sum(volume.voxels.nbytes for volume in self._kept.values())
+
     def _get(self, key: Hashable, read: Callable[[], PetVolume]) -> tuple[PetVolume, bool]:
         with self._lock:
             if key in self._kept:

@@ -1,0 +1,116 @@
+"""The start page: what a person sees at the server's address, and Save as final."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import nibabel as nib
+import numpy as np
+import pytest
+import requests
+from lib.last_masks import LastMasks
+from lib.start_page import MaskRow, PageState, StudyCard, page
+from small_studies import HOT_CENTRE, SHAPE
+
+EVIL = "<script>alert(1)</script>\"&'"
+
+
+def test_it_lists_studies_and_the_servers_state(server):
+    answer = requests.get(server.url, timeout=30)
+    assert answer.status_code == 200
+    for expected in ("ann_pet", "block", "becquerel", "Weights", "cpu", "compact", "in a folder"):
+        assert expected in answer.text
+    assert "ohif/monai-label" not in answer.text, "OHIF cannot open a folder"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", answer.text), "nothing is loaded from elsewhere"
+
+
+def test_a_search_finds_by_every_word(server):
+    def titles(query: str) -> list[str]:
+        return re.findall(r"<h2>(.*?)</h2>", requests.get(server.url, params={"q": query}, timeout=30).text)
+
+    assert titles("BLOCK") == ["block"]
+    assert titles("phantom 20260115") == ["PHANTOM"]
+    assert titles("phantom nowhere") == []
+
+
+def test_the_last_mask_is_shown_and_saved_as_final_with_who_clicks_and_weights(server):
+    click = {"foreground": [HOT_CENTRE], "background": [[1, 2, 3]]}  # as OHIF: no name
+    shown = server.numbers("image=becquerel", click)
+    listed = requests.get(server.url, params={"q": "becquerel"}, timeout=30).text
+    assert "not saved" in listed
+    assert "Save as final" in listed
+    form = {"study": "becquerel", "label": "target", "name": "spleen", "reader": "Ann"}
+    answer = requests.post(f"{server.url}/seganypet/final", data=form, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert "spleen of becquerel is saved as final" in answer.text
+    assert 'value="target"' in listed
+    assert 'value="target"' not in requests.get(server.url, params={"q": "becquerel"}, timeout=30).text
+    kept = nib.load(server.studies / "labels" / "final" / "becquerel.nii.gz").get_fdata()
+    assert kept.sum() * 0.064 == pytest.approx(shown["volume_ml"])
+    said = json.loads((server.studies / "labels" / "final" / "becquerel.json").read_text())
+    assert (said["client_id"], said["label_info"]) == ("Ann", [{"name": "spleen", "idx": 1}])
+    (target,) = said["targets"]
+    assert target["clicks"] == [
+        {"ijk": HOT_CENTRE, "positive": True},
+        {"ijk": [1, 2, 3], "positive": False},
+    ]
+    assert target["weights"]["hash"] == shown["weights"]["hash"]
+    assert target["edited"] is False
+    assert target["volume_ml"] == pytest.approx(shown["volume_ml"])
+    assert (target["suv_max"], target["suv_unavailable"]) == (None, shown["suv_unavailable"])
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"study": "block", "label": "nothing", "name": "liver"}, 404),
+        ({"study": "nowhere", "label": "target", "name": "liver"}, 404),
+        ({"study": "block", "label": "target", "name": "  "}, 400),
+        ({"study": "block", "label": "target"}, 422),
+    ],
+)
+def test_saving_what_is_not_there_is_refused(server, form, status):
+    assert requests.post(f"{server.url}/seganypet/final", data=form, timeout=60).status_code == status
+
+
+def test_a_page_elsewhere_saves_nothing(server):
+    form = {"study": "block", "label": "target", "name": "liver"}
+    headers = {"Origin": "https://evil.example"}
+    answer = requests.post(f"{server.url}/seganypet/final", data=form, headers=headers, timeout=60)
+    assert answer.status_code == 403
+
+
+def test_monai_labels_own_page_and_routes_are_still_there(server):
+    assert "swagger" in requests.get(f"{server.url}/api", timeout=30).text.lower()
+    assert requests.get(f"{server.url}/info/", timeout=30).json()["name"] == "SegAnyPET"
+
+
+def test_ohif_is_told_where_its_server_is_and_asks_nobody_else(server):
+    answer = requests.get(f"{server.url}/ohif/monai-label?StudyInstanceUIDs=1.2", timeout=30)
+    assert answer.cookies["MONAILABEL_SERVER_URL"] == server.url.replace(":", "%3A").replace("/", "%2F") + "%2F"
+    assert "font-src 'self'" in answer.headers["content-security-policy"]
+    assert requests.get(f"{server.url}/proxy/dicom/qido/studies", timeout=30).status_code == 404
+
+
+def test_everything_is_escaped():
+    row = MaskRow(EVIL, "last", {"volume_ml": 1.0, "suv_unavailable": EVIL}, 1, EVIL, 0.0)
+    card = StudyCard(EVIL, "1.2", EVIL, EVIL, EVIL, EVIL, (row,))
+    html = page(PageState({"a": EVIL}, EVIL, (EVIL,), (card,), 1, EVIL, True), said=EVIL, nonce="n")
+    assert "<script>alert" not in html
+    assert "\"&'" not in html
+
+
+def test_last_masks_come_back_whole_and_an_empty_one_goes():
+    masks, mask = LastMasks(), np.zeros(SHAPE, bool)
+    mask[3:5, 7, 9:12] = True
+    masks.note("a", "liver", mask, {"weights": 1}, ({"ijk": (1, 2, 3)},), reader="", client="")
+    shown = masks.get("a", "liver")
+    np.testing.assert_array_equal(shown.mask(), mask)
+    assert shown.corner == (3, 7, 9)
+    assert masks.came_from("a", "liver", mask)["edited"] is False
+    assert masks.came_from("a", "liver", np.roll(mask, 1, axis=2))["edited"] is True
+    assert masks.came_from("a", "spleen", mask) == {}
+    masks.note("a", "liver", mask & False, {}, (), reader="", client="")
+    assert masks.of_study("a") == []
