@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from seganypet.evaluation.metrics import dice_per_click
 from seganypet.networks import save_network
+from seganypet.training.strategies import RolloutLabel
 
 
 class DiceAtClicks(Metric):
@@ -46,7 +47,8 @@ class DiceAtClicks(Metric):
 
 
 def _logits_and_targets(output: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    return output[CommonKeys.PRED], output[CommonKeys.LABEL].targets
+    label = output[CommonKeys.LABEL]
+    return output[CommonKeys.PRED], label.targets if isinstance(label, RolloutLabel) else label
 
 
 class NetworkPublisher:
