@@ -4,6 +4,7 @@
     python scripts/benchmark.py encoder --network compact --json encoder.json
     python scripts/benchmark.py click --networks compact --json click.json
     python scripts/benchmark.py click --networks compact --compare click.json
+    python scripts/benchmark.py server --json server.json
 
 Each command prints its cases' median with quartiles; --json writes them, with the machine, and --compare sets a run
 beside such a file.
@@ -18,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from benchmarks.click import click
 from benchmarks.encoder import encoder
+from benchmarks.server import server
 
-COMMANDS = {"encoder": encoder, "click": click}
+COMMANDS = {"encoder": encoder, "click": click, "server": server}
 
 if __name__ == "__main__":
     fire.Fire(COMMANDS)

@@ -49,10 +49,11 @@ def time_side_by_side(
                 elapsed = time.perf_counter() - start
                 if number:
                     seconds[name].append(elapsed)
-    return {name: _summary(values) for name, values in seconds.items()}
+    return {name: summary(values) for name, values in seconds.items()}
 
 
-def _summary(seconds: list[float]) -> Timing:
+def summary(seconds: list[float]) -> Timing:
+    """Median and quartiles."""
     lower, median, upper = statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else seconds * 3
     return Timing(median, lower, upper, len(seconds))
 
