@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from seganypet.inference.window_encoder import WindowEncoder
 from seganypet.inference.windows import windows_by_uptake
 from seganypet.pet import PetVolume
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class EncodeAheadReport:
@@ -23,7 +26,8 @@ class EncodeAheadReport:
         known: how many of them are encoded now, by this run or before it.
         encoded: how many this run encoded.
         seconds: how long it took, waiting for clicks included.
-        stopped_by: "done", "budget", "request" (should_stop) or "memory" (no more fit the embedding cache).
+        stopped_by: "done", "budget", "request" (should_stop) or "memory" (no more fit the embedding cache, or a window
+            did not fit the GPU).
     """
 
     windows: int
@@ -67,7 +71,12 @@ def encode_ahead(
         if (known + 1) * encoder.bytes_per_window > encoder.embeddings.max_bytes:
             stopped_by = "memory"
             break
-        encoded += encoder.encode_in_background(volume, image, window)
+        try:
+            encoded += encoder.encode_in_background(volume, image, window)
+        except torch.OutOfMemoryError as error:
+            logger.warning("out of memory on %s, the rest of this study waits for clicks: %s", encoder.device, error)
+            stopped_by = "memory"
+            break
         known += 1
         if on_progress is not None:
             on_progress(known, len(windows))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,6 +22,8 @@ from seganypet.inference.compute_gate import ComputeGate
 from seganypet.inference.window_encoder import WindowEncoder
 from seganypet.networks.settings import NetworkSettings
 from seganypet.pet import PetVolume
+
+logger = logging.getLogger(__name__)
 
 GIB = 2**30
 
@@ -38,6 +43,7 @@ class SegmentationDetails:
         embeddings_remembered: decoder runs whose embedding was at hand.
         targets: groups of clicks that are answered apart from each other.
         cut_off: whether a target goes on beyond the most windows one may have.
+        device: where the network ran; "cpu" on a GPU's segmenter tells that its memory did not suffice.
     """
 
     total_s: float
@@ -50,13 +56,15 @@ class SegmentationDetails:
     embeddings_remembered: int
     targets: int
     cut_off: bool
+    device: str
 
 
 class ClickSegmenter:
     """Segments what is clicked, at the cost of a decode per click.
 
     Answers are a pure function of the volume and the ordered clicks. Safe to call from many threads; the network runs
-    for one of them at a time.
+    for one of them at a time. A request that a GPU has no memory for is answered by a copy of the network on the CPU,
+    with memory of its own: answers of the two never mix.
 
     Args:
         net: a network of `seganypet.networks`; moved to `device` and put into eval mode.
@@ -101,6 +109,8 @@ class ClickSegmenter:
             raise ValueError(f"half a window must be whole logit cells, got window_size {size}, logit_stride {stride}")
         self.max_windows = max_windows
         self._states: ByteCache[ClickState] = ByteCache(state_bytes, lambda state: state.bytes_held)
+        self._on_cpu: ClickSegmenter | None = None
+        self._is_fallback, self._fallback_lock = False, threading.Lock()
 
     @property
     def settings(self) -> NetworkSettings:
@@ -133,6 +143,17 @@ class ClickSegmenter:
         self, volume: PetVolume, clicks: Iterable[Click]
     ) -> tuple[np.ndarray, SegmentationDetails]:
         """As `segment`, with what it took."""
+        clicks = tuple(clicks)
+        try:
+            return self._segment(volume, clicks)
+        except torch.OutOfMemoryError as error:
+            if self._is_fallback:
+                raise
+            logger.warning("out of memory on %s, this request is answered on the CPU: %s", self.device, error)
+        # not inside the except block, whose error keeps what the failed computation holds alive
+        return self._fallback()._segment(volume, clicks)
+
+    def _segment(self, volume: PetVolume, clicks: tuple[Click, ...]) -> tuple[np.ndarray, SegmentationDetails]:
         start = time.perf_counter()
         inside = tuple(checked_click(click, index, volume.shape) for index, click in enumerate(clicks))
         # the order in memory in which the volume came is the one its mask will be written in
@@ -158,6 +179,7 @@ class ClickSegmenter:
             embeddings_remembered=tally.embeddings_remembered,
             targets=len(state.targets),
             cut_off=any(target.cut_off for target in state.targets),
+            device=str(self.device),
         )
 
     def encode_ahead(
@@ -176,6 +198,25 @@ class ClickSegmenter:
         self.encoder.embeddings.clear()
         self.encoder.images.clear()
         self._states.clear()
+        if self._on_cpu is not None:
+            self._on_cpu.clear()
+
+    def _fallback(self) -> ClickSegmenter:
+        with self._fallback_lock:
+            if self._on_cpu is None:
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                self._on_cpu = ClickSegmenter(
+                    copy.deepcopy(self.encoder.net).cpu(),
+                    cache_bytes=self.encoder.embeddings.max_bytes // 4,
+                    image_bytes=0,
+                    state_bytes=self._states.max_bytes,
+                    max_windows=self.max_windows,
+                    half_storage=self.encoder.half_storage,
+                )
+                self._on_cpu._is_fallback = True
+                self._on_cpu.encoder.images = self.encoder.images  # resampled on the CPU in any case
+            return self._on_cpu
 
     def _longest_known(self, volume: PetVolume, clicks: tuple[Click, ...]) -> tuple[int, ClickState]:
         for number in range(len(clicks), 0, -1):
