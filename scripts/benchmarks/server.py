@@ -151,7 +151,9 @@ def _stock(
     seconds: Seconds,
     facts: dict[str, Any],
 ) -> None:
-    with serving(STOCK_APP, _copy(folder, "stock"), folder / "stock.log", {"weights": model}) as process:
+    app = Path(shutil.copytree(STOCK_APP, folder / "stock_app"))  # MONAI Label writes its log into an app's folder
+    conf = {"weights": model, "bundle": EMBEDDED.parents[1]}
+    with serving(app, _copy(folder, "stock"), folder / "stock.log", conf) as process:
         read(process.url, studies[0], 1)  # loads the network
         for number in readers:
             reading = read_together(process.url, studies[:number], clicks=clicks, at_once=number)

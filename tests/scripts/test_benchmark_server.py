@@ -39,7 +39,7 @@ def test_readers_click_the_largest_error_and_as_often_as_asked(scripts):
     volume = PetVolume(np.zeros(organ.shape, np.float32), np.eye(4))
     clicks = reader_clicks(FirstHalf(), volume, organ, 5)
     assert len(clicks) == 5
-    assert all(click.positive and organ[click.ijk] for click in clicks)
+    assert all(click.positive and organ[tuple(int(p) for p in click.ijk)] for click in clicks)
     assert clicks[0].ijk[1:] == (3, 3)
     assert clicks[1].ijk[0] in (6, 7)  # the middle of what is missing, 5 to 8
 

@@ -1,6 +1,6 @@
 """The same network as a MONAI Label app is usually written: each click loads, resamples and encodes its image again.
 
-    monailabel start_server --app scripts/benchmarks/stock_app --studies DIR --conf weights model.pt
+    monailabel start_server --app scripts/benchmarks/stock_app --studies DIR --conf weights model.pt [--conf bundle DIR]
 
 Only a measure for the real app: no memory, no followed targets, the server's own blocking routes.
 """
@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from monai.inferers import Inferer, SimpleInferer
 from monai.transforms import EnsureChannelFirstd, LoadImaged, MapTransform, Orientationd, Spacingd, SqueezeDimd
+from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.tasks.infer_v2 import InferType
 from monailabel.tasks.infer.basic_infer import BasicInferTask
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "bundle"))
+sys.path.insert(0, settings.MONAI_LABEL_APP_CONF.get("bundle") or str(Path(__file__).resolve().parents[3] / "bundle"))
 
 from seganypet.data.preprocessing import normalise_window
 from seganypet.inference.windows import cut_window
