@@ -52,11 +52,13 @@ def tiny_trainer(
     resume: bool = False,
     rank: int = 0,
     world_size: int = 1,
+    device: str = "cpu",
+    precision: str = "float32",
     handlers: tuple = (),
 ) -> SupervisedTrainer:
     """A trainer ready to run. Its network is the rollout, wrapped by DDP where there are several processes."""
     torch.manual_seed(SEED)
-    network, average = TinyNetwork(), TinyNetwork()
+    network, average = TinyNetwork().to(device), TinyNetwork().to(device)
     studies = [make_study(0, True), make_study(1, False)]
     windows = WindowDataset(
         studies, network.settings, window_size=16, targets_per_window=2, windows_per_study=windows_per_study, seed=SEED
@@ -64,7 +66,7 @@ def tiny_trainer(
     sampler = WindowSampler(windows, seed=SEED, rank=rank, world_size=world_size)
     loader = DataLoader(windows, batch_size=batch_size, sampler=sampler)
     steps = epochs * len(loader)
-    rollout = ClickRollout(network, clicks=3, gradient_share=1.0, seed=SEED)
+    rollout = ClickRollout(network, clicks=3, gradient_share=1.0, precision=precision, seed=SEED)
     strategy = make_strategy("cpcl", BalancedClickLoss(), ConsistencyRamp(steps), Rectification())
     optimizer = torch.optim.AdamW(parameter_groups(network, 0.01, 0.005), lr=0.01)
     schedule = WarmupCosineSchedule(optimizer, warmup_steps=2, t_total=steps)
@@ -72,7 +74,7 @@ def tiny_trainer(
         studies[:1], network.settings, window_size=16, targets_per_window=1, augment=False, seed=SEED + 1
     )
     evaluator = SupervisedEvaluator(
-        device=torch.device("cpu"),
+        device=torch.device(device),
         val_data_loader=DataLoader(held_out, sampler=range(rank, len(held_out), world_size)),
         network=ClickRollout(average, clicks=3),
         prepare_batch=prepare_rollout,
@@ -83,7 +85,7 @@ def tiny_trainer(
     )
     parts = {"network": network, "average": average, "optimizer": optimizer, "schedule": schedule, "strategy": strategy}
     trainer = SupervisedTrainer(
-        device=torch.device("cpu"),
+        device=torch.device(device),
         max_epochs=epochs,
         train_data_loader=loader,
         network=rollout if world_size == 1 else torch.nn.parallel.DistributedDataParallel(rollout),
@@ -93,6 +95,8 @@ def tiny_trainer(
         inferer=call_network,
         decollate=False,
         accumulation_steps=accumulation_steps,
+        amp=precision == "float16",
+        amp_kwargs={"dtype": torch.float16},
         train_handlers=[
             Seeding(windows, rollout),
             StopOnBadLoss(),

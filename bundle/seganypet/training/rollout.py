@@ -119,6 +119,8 @@ class ClickRollout(nn.Module):
             return self.network.decode(embedding, points, labels, low_res).float()
 
     def _autocast(self, on: Tensor) -> torch.autocast:
+        if self.precision == "float16" and on.device.type == "cpu":
+            raise ValueError("precision float16 needs CUDA and its gradient scaler; on a CPU use bfloat16 or float32")
         dtype = torch.float16 if self.precision == "float16" else torch.bfloat16
         return torch.autocast(on.device.type, dtype, enabled=self.precision != "float32")
 
