@@ -20,6 +20,7 @@ class ArchiveServer(Server):
 
     slices: tuple[Path, ...]
     cache: Path
+    fetched_at_start: list[Path]
 
 
 @pytest.fixture(scope="session")
@@ -65,9 +66,8 @@ def archive_server(
     if not (REPO / "bundle" / "models" / "model.pt").is_file():
         pytest.skip("the bundle's weights are missing: bundle/models/model.pt")
     with namespace.entered():
-        for server in start_server(
-            tmp_path_factory.mktemp("server"), orthanc.dicomweb, "--conf", "labels", "lesion,liver,spleen"
-        ):
+        for server in start_server(tmp_path_factory.mktemp("server"), orthanc.dicomweb):
             server.slices = read_pet(study_files[0].parent).source.files  # in the order of k
             (server.cache,) = (server.log.parent / "home" / ".cache" / "monailabel" / "dicom").iterdir()
+            server.fetched_at_start = list(server.cache.rglob("*.dcm"))
             yield server

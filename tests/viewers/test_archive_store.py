@@ -34,8 +34,7 @@ def box(start: tuple[int, int, int], size: tuple[int, int, int]) -> np.ndarray:
 def test_pet_series_are_found_without_settings_and_nothing_is_fetched(archive_server, pet_series):
     assert list(archive_server.client.datastore()["objects"]) == [pet_series]
     assert archive_server.client.info()["datastore"]["total"] == 1
-    cache = Path(archive_server.log.parent / "home" / ".cache" / "monailabel" / "dicom")
-    assert list(cache.rglob("*.dcm")) == []
+    assert archive_server.fetched_at_start == []
 
 
 def test_suv_comes_from_the_tags_on_the_series_own_grid(archive_server, pet_series, tmp_path):

@@ -48,6 +48,10 @@ def test_the_viewer_shows_the_servers_suv_at_the_servers_voxel(viewer, archive_s
     assert answer["suv_max"] == pytest.approx(shown["value"], rel=1e-3)
 
 
+def test_a_study_is_encoded_while_its_images_travel(viewer, archive_server, pet_series):
+    assert archive_server.client.info()["encoded_ahead"][pet_series]["state"] in ("waiting", "encoding", "done")
+
+
 def test_a_click_on_the_lesion_brings_its_mask_up_there(viewer, archive_server, pet_series, tmp_path):
     assert viewer.connect() == f"{archive_server.url}/"
     viewer.select_row("lesion")

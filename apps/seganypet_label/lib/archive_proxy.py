@@ -6,8 +6,10 @@ shows as that patient's. It also blocks every other request while the archive th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 import requests
@@ -19,10 +21,16 @@ from monailabel.interfaces.utils.app import app_instance
 
 from lib.archive import TIMEOUT_S
 from lib.archive_store import ArchiveStore
+from seganypet.pet import PetVolume
+
+if TYPE_CHECKING:
+    from lib.app import SegAnyPETApp
 
 CHUNK = 2**18
 PASSED_ON = ("accept", "content-type")  # of a request; not its cookies, tokens or origin
 PASSED_BACK = ("content-type", "etag", "last-modified", "cache-control")
+
+METADATA = re.compile(r"studies/([\d.]+)(/series/[\d.]+)?/metadata")
 
 router = APIRouter(prefix="/proxy/dicom", include_in_schema=False)
 READER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
@@ -36,7 +44,8 @@ async def forward(request: Request, path: str, user: User = READER) -> Streaming
     Raises:
         HTTPException: 404 where the server's studies are a folder.
     """
-    store = app_instance().datastore()
+    app: SegAnyPETApp = app_instance()
+    store = app.datastore()
     if not isinstance(store, ArchiveStore):
         raise HTTPException(404, "the studies of this server are a folder, not an archive: OHIF cannot open them")
     kind, _, rest = path.partition("/")
@@ -49,6 +58,10 @@ async def forward(request: Request, path: str, user: User = READER) -> Streaming
         # OHIF asks for metadata under QIDO's root too
         prefix = prefixes["wado" if kind == "qido" and rest.endswith("metadata") else kind]
         path = f"{prefix}/{rest}" if prefix else rest
+        opened = METADATA.fullmatch(rest)
+        if opened:  # the first that OHIF asks of a study: fetch and encode it while its images travel
+            for uid in store.series_of_study(opened[1]):
+                app.ahead.open(uid, partial(_volume, app, uid))
     body = await request.body() if request.method == "POST" else None
     headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
     ask = partial(
@@ -64,6 +77,10 @@ async def forward(request: Request, path: str, user: User = READER) -> Streaming
     answer: requests.Response = await anyio.to_thread.run_sync(ask)
     kept = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
     return StreamingResponse(_content(answer), status_code=answer.status_code, headers=kept)
+
+
+def _volume(app: SegAnyPETApp, uid: str) -> PetVolume:
+    return app.access.study(uid).volume
 
 
 def _content(answer: requests.Response) -> Iterator[bytes]:

@@ -116,6 +116,10 @@ class ArchiveStore(StudyStore):
                 (path / FETCHED).write_text(str(slices or count))
         return path, series_uid
 
+    def series_of_study(self, study_uid: str) -> list[str]:
+        """The PET series known of a study, by its StudyInstanceUID."""
+        return [series.uid for series in (self._listed or {}).values() if series.study_uid == study_uid]
+
     def list_images(self) -> list[str]:
         self._look_for_series()
         return list(super().list_images())
