@@ -14,15 +14,23 @@ from benchmarks.work import MATMUL, gigaflop, matmul_case, shares_of_peak
 from torch import Tensor, nn
 
 from seganypet.inference import keep_freed_memory
+from seganypet.inference.encoder_backend import encoder_backend
 from seganypet.networks import build_network
 
 PADDED_CODE = Path(__file__).resolve().parents[2] / "tests" / "networks"  # the plain version that the tests hold to
+UNCOUNTED = ("bfloat16", "OpenVINO")  # the same work as in float32, in kernels that no torch counter sees
 FLOAT32, PADDED = "encode, float32", "encode, float32, padded"
 
 
 @torch.inference_mode()
 def encoder(
-    network: str = "vit_b", rounds: int = 5, device: str = "cpu", threads: int = 0, json: str = "", compare: str = ""
+    network: str = "vit_b",
+    rounds: int = 5,
+    device: str = "cpu",
+    threads: int = 0,
+    openvino: bool = False,
+    json: str = "",
+    compare: str = "",
 ) -> None:
     """Times the encoder in float32 and bfloat16, a decode, and for vit_b the padded encoder, all in one run.
 
@@ -31,6 +39,7 @@ def encoder(
         rounds: rounds in which every case is run; the padded encoder once a round, the others three times.
         device: "cpu" or "cuda".
         threads: CPU threads; 0 for as many as torch takes.
+        openvino: also time the encoder in OpenVINO, float32 (requirements-openvino.txt).
         json: file to write the figures to.
         compare: file of an earlier run to set them beside.
     """
@@ -57,6 +66,9 @@ def encoder(
         "decode a third click, float32": lambda: net.decode(embedding, points, labels, mask),
         MATMUL: matmul_case(where),
     }
+    if openvino:
+        backend = encoder_backend(net, "openvino", where)
+        cases["encode, OpenVINO float32"] = lambda: backend(image)
     repeats = dict.fromkeys(cases, 3)
     if network == "vit_b":
         sys.path.insert(0, str(PADDED_CODE))
@@ -66,7 +78,9 @@ def encoder(
 
     facts: dict[str, Any] = {"benchmark": "encoder", "network": network, "machine": machine(where)}
     timings = time_side_by_side(cases, rounds=rounds, device=where, repeats=repeats)
-    facts["gigaflop"] = {name: gigaflop(case) for name, case in cases.items() if "bfloat16" not in name}
+    facts["gigaflop"] = {
+        name: gigaflop(case) for name, case in cases.items() if not any(part in name for part in UNCOUNTED)
+    }
     facts["share_of_matmul_peak"] = shares_of_peak(facts["gigaflop"], timings)
     if network == "vit_b":
         facts["times_faster_than_padded"] = timings[PADDED].median / timings[FLOAT32].median

@@ -75,9 +75,12 @@ class ClickSegmenter:
         max_windows: most windows that one target is followed through.
         autocast: dtype the network runs in on CUDA (torch.bfloat16), or None for its own.
         half_storage: keep embeddings as float16.
+        backend: what runs the image encoder: "torch", or "openvino" on a CPU where it is installed.
 
     Raises:
-        ValueError: a window whose half is not a whole number of logit cells.
+        ImportError: OpenVINO is asked for and not installed.
+        ValueError: another backend, OpenVINO on another device than a CPU, or a window whose half is not a whole number
+            of logit cells.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class ClickSegmenter:
         max_windows: int = 12,
         autocast: torch.dtype | None = None,
         half_storage: bool = True,
+        backend: str = "torch",
     ) -> None:
         if device is None:
             device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
@@ -103,6 +107,7 @@ class ClickSegmenter:
             image_bytes=image_bytes,
             autocast=autocast,
             half_storage=half_storage,
+            backend=backend,
         )
         size, stride = self.encoder.net.window_size, self.encoder.net.logit_stride
         if size % (2 * stride):

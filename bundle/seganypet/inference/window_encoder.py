@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seganypet.data.preprocessing import WorkingGrid, WorkingImage, normalise_window, working_image
 from seganypet.inference.byte_cache import ByteCache
 from seganypet.inference.compute_gate import BACKGROUND, ComputeGate
+from seganypet.inference.encoder_backend import encoder_backend
 from seganypet.inference.windows import Origin, cut_window
 from seganypet.networks.click_network import ClickNetwork
 from seganypet.pet import PetVolume
@@ -42,6 +43,7 @@ class WindowEncoder:
         image_bytes: bound on remembered working images.
         autocast: dtype to run the encoder in on CUDA, or None for the network's own.
         half_storage: False keeps embeddings in the encoder's own precision, at twice the bytes.
+        backend: what runs the image encoder, "torch" or "openvino"; see `encoder_backend`.
     """
 
     def __init__(
@@ -54,11 +56,13 @@ class WindowEncoder:
         image_bytes: int,
         autocast: torch.dtype | None = None,
         half_storage: bool = True,
+        backend: str = "torch",
     ) -> None:
         self.net = cast(ClickNetwork, net)
         self.gate, self.device, self.autocast, self.half_storage = gate, device, autocast, half_storage
         self.weights_hash = weights_hash(net)
-        self._model_key = (self.weights_hash, net.settings, "torch", str(device), str(autocast), half_storage)
+        self.backend = encoder_backend(self.net, backend, device)
+        self._model_key = (self.weights_hash, net.settings, self.backend.name, str(device), str(autocast), half_storage)
         self.embeddings: ByteCache[Tensor] = ByteCache(embedding_bytes, _tensor_bytes)
         self.bytes_per_window = 0  # known after the first encoding
         self.images: ByteCache[WorkingImage] = ByteCache(image_bytes, lambda image: _tensor_bytes(image.voxels))
@@ -105,7 +109,7 @@ class WindowEncoder:
         window = cut_window(image.voxels, origin, self.net.window_size).to(self.device)
         window = normalise_window(window[None, None], self.net.settings)
         with self._precision():
-            embedding = self.net.encode(window)
+            embedding = self.backend(window)
         if self.half_storage and bool(embedding.abs().amax() <= HALF_MAX):
             embedding = embedding.half()
         self.bytes_per_window = _tensor_bytes(embedding)

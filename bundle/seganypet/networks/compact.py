@@ -7,6 +7,8 @@ leave by a sub-pixel convolution at the working spacing, so that a lesion of a t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -208,7 +210,12 @@ class CompactNetwork(ClickNetwork):
         Returns:
             [B, 236, S/4, S/4, S/4]: features of strides 2, 4 and 8 and the image itself, packed by space-to-depth.
         """
-        at2, at4, at8 = self.encoder(image.contiguous(memory_format=torch.channels_last_3d))
+        return self.pack(self.encoder(image.contiguous(memory_format=torch.channels_last_3d)), image)
+
+    @staticmethod
+    def pack(features: Sequence[Tensor], image: Tensor) -> Tensor:
+        """The encoder's features and the image as one embedding."""
+        at2, at4, at8 = features
         packed = [space_to_depth(at2, 2), at4, depth_to_space(at8, 2), space_to_depth(image, 4).to(at2.dtype)]
         return torch.cat(packed, 1)
 
