@@ -74,12 +74,16 @@ class Ohif:
         self.answer = ""  # what the server said to the last click it refused
 
     def wait_for_images(self) -> None:
-        """Until all slices are there, and the notice that it is for research is out of the way."""
+        """Until all slices are there."""
         self.page.wait_for_selector("canvas.cornerstone-canvas", timeout=120_000)
         self.page.wait_for_function(
             "() => window.cornerstone.cache.getVolumes().some(v => v.scaling && v.loadStatus && v.loadStatus.loaded)",
             timeout=120_000,
         )
+        self.hide_notice()
+
+    def hide_notice(self) -> None:
+        """Confirm that this is for research."""
         notice = self.page.get_by_text("Confirm and Hide")
         if notice.count():
             notice.click()

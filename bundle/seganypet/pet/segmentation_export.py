@@ -28,6 +28,16 @@ warnings.filterwarnings("ignore", message='The string ".*" is unlikely to repres
 logger = logging.getLogger(__name__)
 
 _ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+# CIELab as DICOM stores it (PS3.3 C.10.7.1.1), for the segments in turn
+_COLOURS = (
+    (34891, 53480, 50167),  # red
+    (57497, 10747, 54273),  # green
+    (63660, 27356, 57177),  # yellow
+    (21165, 53247, 5177),  # blue
+    (39533, 58142, 17265),  # magenta
+    (59711, 20537, 29266),  # cyan
+    (45571, 42327, 52304),  # orange
+)
 # what a SEG takes over from the images, and DICOM allows to be empty but not absent
 _MAY_BE_EMPTY = (
     "PatientID",
@@ -162,6 +172,7 @@ def _description(
         tracking_uid=tracking_uid or generate_uid(),
         tracking_id=label[:64],
     )
+    description.RecommendedDisplayCIELabValue = list(_COLOURS[(number - 1) % len(_COLOURS)])
     if code.side is not None:
         item: Any = description.SegmentedPropertyTypeCodeSequence[0]
         item.SegmentedPropertyTypeModifierCodeSequence = DicomSequence([_coded(code.side)])
