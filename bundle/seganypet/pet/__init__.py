@@ -5,6 +5,7 @@ from seganypet.pet.errors import PetReadError, SuvUnavailableError
 from seganypet.pet.nifti import write_mask_nifti
 from seganypet.pet.read import read_pet
 from seganypet.pet.segmentation_export import write_seg
+from seganypet.pet.segmentation_import import read_seg
 from seganypet.pet.series_listing import PetSeries, find_pet_series, find_series
 from seganypet.pet.suv import SuvFactors, suv_factors
 from seganypet.pet.uptake import Uptake, measure_uptake
@@ -25,6 +26,7 @@ __all__ = [
     "find_series",
     "measure_uptake",
     "read_pet",
+    "read_seg",
     "suv_factors",
     "write_mask_nifti",
     "write_pet_dicom_series",
