@@ -4,6 +4,7 @@ from seganypet.training.batches import call_network, prepare_rollout
 from seganypet.training.checkpoint import RunCheckpoint
 from seganypet.training.consistency import ConsistencyRamp
 from seganypet.training.faults import StopOnBadLoss
+from seganypet.training.flip_diagnostic import FlipDiagnostic
 from seganypet.training.losses import BalancedClickLoss, DiceCEClickLoss
 from seganypet.training.panel import ClickPanel
 from seganypet.training.parameters import parameter_groups
@@ -24,6 +25,7 @@ __all__ = [
     "ConsistencyRamp",
     "DiceAtClicks",
     "DiceCEClickLoss",
+    "FlipDiagnostic",
     "GradientClipping",
     "LossBar",
     "MovingAverage",

@@ -1,0 +1,122 @@
+"""CPCL's diagnostic on cohorts whose truth is known: which share of the flips corrects the label, over time."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor
+
+from seganypet.data.preprocessing import normalise_window
+from seganypet.data.studies import WorkingStudy
+from seganypet.data.windows import crop
+from seganypet.networks.settings import NetworkSettings
+from seganypet.training.rectification import Rectification
+from seganypet.training.rollout import ClickRollout
+
+COLUMNS = ("epoch", "flipped_voxels", "corrected_voxels", "wrong_voxels")
+
+
+@dataclass(frozen=True)
+class KnownTarget:
+    """A low-quality target whose truth is known.
+
+    Args:
+        image: [1, S, S, S] normalised window around it.
+        noisy: [S, S, S] bool, the label that training sees.
+        clean: [S, S, S] bool, the truth.
+    """
+
+    image: Tensor
+    noisy: Tensor
+    clean: Tensor
+
+
+class FlipDiagnostic:
+    """After every epoch, what would be flipped on some low-quality organs, and whether that corrects them.
+
+    Args:
+        noisy: the training studies; those of low quality are looked at.
+        clean: the same studies with true labels, in any order.
+        settings: of the weights.
+        rollout: in evaluation mode, of the network to look at; its window and clicks.
+        rectification: what flips.
+        path: CSV file with one row an epoch: voxels flipped, flipped rightly, and wrong before.
+        most: targets looked at.
+        seed: which, and where they are clicked.
+    """
+
+    def __init__(
+        self,
+        noisy: Sequence[WorkingStudy],
+        clean: Sequence[WorkingStudy],
+        *,
+        settings: NetworkSettings,
+        rollout: ClickRollout,
+        rectification: Rectification,
+        path: str | Path,
+        most: int = 16,
+        seed: int = 0,
+    ) -> None:
+        self.rollout = rollout
+        self.rectification = rectification
+        self.path = Path(path)
+        self.seed = seed
+        truth = {study.name: study for study in clean}
+        found = [
+            known
+            for study in noisy
+            if not study.high_quality and study.name in truth
+            for known in known_targets(study, truth[study.name], settings, rollout.network.window_size)
+        ]
+        order = np.random.default_rng(seed).permutation(len(found))[:most]
+        self.targets = [found[index] for index in order]
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    @torch.no_grad()
+    def __call__(self, engine: Engine) -> None:
+        self.rollout.eval()
+        counts = np.zeros(3, int)
+        device = next(self.rollout.parameters()).device
+        for number, target in enumerate(self.targets):
+            noisy, clean = target.noisy.to(device)[None, None], target.clean.to(device)[None, None]
+            logits = self.rollout(target.image.to(device)[None], noisy, torch.tensor([self.seed + number]))
+            flipped = self.rectification(logits, noisy) != noisy
+            wrong = noisy != clean
+            counts += [int(flipped.sum()), int((flipped & wrong).sum()), int(wrong.sum())]
+        begins = not self.path.exists()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if begins:
+                writer.writerow(COLUMNS)
+            writer.writerow([engine.state.epoch, *counts.tolist()])
+
+
+def known_targets(
+    noisy: WorkingStudy, clean: WorkingStudy, settings: NetworkSettings, window_size: int
+) -> list[KnownTarget]:
+    """The organs that both label maps hold, each in a window around the noisy one."""
+    values = {target.name: target.index for target in clean.targets if not target.lesion}
+    found = []
+    for target in noisy.targets:
+        if target.lesion or target.name not in values:
+            continue
+        middle = [(side.start + side.stop) // 2 for side in target.box]
+        origin = np.array(middle) - window_size // 2
+        uptake = crop(noisy.uptake, origin, window_size).float()
+        found.append(
+            KnownTarget(
+                normalise_window(uptake, settings)[None],
+                crop(noisy.target_map, origin, window_size) == target.index,
+                crop(clean.target_map, origin, window_size) == values[target.name],
+            )
+        )
+    return found

@@ -1,0 +1,200 @@
+"""Train the three strategies with paired seeds on phantoms with simulated annotators, and write the paper's Table 3.
+
+    python scripts/ablation.py --output runs/ablation
+    python scripts/ablation.py --output runs/ablation_smoke --smoke
+
+Writes table.md, table.csv, table.png and flips.png. Run again, it goes on where it stopped: finished runs are kept, a
+broken one continues from its last epoch.
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import fire
+import numpy as np
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
+
+from seganypet.data import read_data_list, write_cohort
+from seganypet.data.annotators import write_low_quality
+from seganypet.evaluation.report import TargetResult, evaluate_entries
+from seganypet.evaluation.strategy_table import CLICKS, RunScore, as_markdown, write_csv
+from seganypet.inference import ClickSegmenter
+from seganypet.networks import load_network
+from seganypet.training.strategies import STRATEGIES
+
+BUNDLE = Path(__file__).resolve().parents[1] / "bundle"
+SEEN = ("liver", "kidney_left", "kidney_right", "heart", "spleen")
+UNSEEN = ("aorta", "prostate", "lung_upper_lobe_left", "lung_lower_lobe_left", "lung_upper_lobe_right",
+          "lung_middle_lobe_right", "lung_lower_lobe_right")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large the ablation is; `full` should take two hours on two cores."""
+
+    phantoms: int
+    validation: int
+    test: int
+    seeds: int
+    epochs: int
+    windows_per_study: int
+    clicks: int
+    voxel_size_mm: tuple[float, float, float] | None = None
+    max_windows: int = 12  # that a target is followed through when scored; an untrained network fills them all
+
+
+FULL = Scale(phantoms=24, validation=2, test=6, seeds=3, epochs=8, windows_per_study=10, clicks=4)
+SMOKE = Scale(4, 1, 1, seeds=1, epochs=1, windows_per_study=1, clicks=2, voxel_size_mm=(8.0, 8.0, 8.0), max_windows=1)
+
+
+def ablation(
+    output: str = "runs/ablation", smoke: bool = False, strength: float = 1.0, low_quality_share: float = 0.5
+) -> None:
+    """Run what is left of the ablation and write its table.
+
+    Args:
+        output: folder for cohort, runs and results.
+        smoke: a minute or two instead of two hours, to see that everything works; its figures mean nothing.
+        strength: of the simulated annotators, 0 to 1.
+        low_quality_share: of the training phantoms whose labels they redraw.
+    """
+    scale, folder = (SMOKE if smoke else FULL), Path(output).resolve()
+    clean = write_cohort(
+        folder / "cohort",
+        scale.phantoms,
+        validation=scale.validation,
+        test=scale.test,
+        voxel_size_mm=scale.voxel_size_mm,
+    )
+    noisy = write_low_quality(clean, folder / "low_quality", share=low_quality_share, strength=strength)
+    scores = []
+    runs = [(seed, strategy) for seed in range(scale.seeds) for strategy in STRATEGIES]
+    for seed, strategy in tqdm(runs, unit="run"):
+        run = folder / f"{strategy}_{seed}"
+        train(run, strategy, seed, scale, clean, noisy)
+        scores += score(run, strategy, seed, clean, scale.max_windows)
+        (folder / "table.md").write_text(header(scale, strength, low_quality_share) + as_markdown(scores, STRATEGIES))
+        write_csv(scores, folder / "table.csv")
+    plot_scores(scores, folder / "table.png")
+    plot_flips([folder / f"cpcl_{seed}" / "flips.csv" for seed in range(scale.seeds)], folder / "flips.png")
+    print((folder / "table.md").read_text())
+
+
+def header(scale: Scale, strength: float, share: float) -> str:
+    """What the table rests on."""
+    return (
+        f"Dice in per cent on {scale.test} test phantoms, {scale.seeds} paired seed(s), {scale.epochs} epochs; "
+        f"{share:.0%} of the training labels by simulated annotators of strength {strength:g}.\n\n"
+    )
+
+
+def train(run: Path, strategy: str, seed: int, scale: Scale, clean: Path, noisy: Path) -> None:
+    """One run of train.json; does nothing where it is done."""
+    if (run / "done").exists():
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    names = read_data_list(clean).labels.values()
+    leave_out = sorted({name for name in names if not name.startswith("lesion")} - set(SEEN))
+    overlay = {
+        "data_lists": [str(noisy)],
+        "run_dir": str(run),
+        "resume": str(run) if (run / "checkpoint.pt").exists() else None,
+        "seed": seed,
+        "strategy": strategy,
+        "leave_out": leave_out,
+        "epochs": scale.epochs,
+        "windows_per_study": scale.windows_per_study,
+        "clicks": scale.clicks,
+        "validate_every": scale.epochs,
+        "rollout#random_count": False,
+        "rollout#gradient_share": 1.0,
+        "+train#handlers": [
+            {
+                "_target_": "seganypet.training.FlipDiagnostic",
+                "noisy": "@train#studies",
+                "clean": {
+                    "_target_": "seganypet.data.load_studies",
+                    "data_lists": [str(clean)],
+                    "section": "training",
+                    "settings": "$@network_def.settings",
+                    "leave_out": leave_out,
+                },
+                "settings": "$@network_def.settings",
+                "rollout": "@validate#rollout",
+                "rectification": "@rectification",
+                "path": str(run / "flips.csv"),
+            }
+        ],
+    }
+    (run / "overlay.json").write_text(json.dumps(overlay, indent=1))
+    configs = [str(BUNDLE / "configs" / "train.json"), str(run / "overlay.json")]
+    command = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", str(configs)]
+    with (run / "log.txt").open("a") as log:
+        finished = subprocess.run(command, cwd=BUNDLE, stdout=log, stderr=subprocess.STDOUT, env=dict(os.environ))
+    if finished.returncode != 0:
+        sys.exit(f"ablation: {strategy}, seed {seed} failed; see {run / 'log.txt'}")
+    (run / "done").touch()
+
+
+def score(run: Path, strategy: str, seed: int, clean: Path, max_windows: int) -> list[RunScore]:
+    """The run's Dice on seen and unseen organs and lesions of the test phantoms; kept in its folder."""
+    kept = run / "scores.json"
+    if kept.exists():
+        return [RunScore(**{**row, "dice": tuple(row["dice"])}) for row in json.loads(kept.read_text())]
+    cohort = read_data_list(clean)
+    others = {name for name in cohort.labels.values() if not name.startswith("lesion")} - {*SEEN, *UNSEEN}
+    segmenter = ClickSegmenter(load_network(run / "model.pt"), max_windows=max_windows)
+    results: dict[str, list[TargetResult]] = {}
+    for study in evaluate_entries(segmenter, cohort.test, clicks=max(CLICKS), baselines=False, leave_out=others):
+        for result in study:
+            group = "lesions" if result.lesion else "seen" if result.label in SEEN else "unseen"
+            results.setdefault(group, []).append(result)
+    scores = []
+    for group, members in sorted(results.items()):
+        one, three, five = (float(np.mean([member.dice[click - 1] for member in members])) for click in CLICKS)
+        scores.append(RunScore(strategy, seed, group, (one, three, five)))
+    kept.write_text(json.dumps([vars(one) for one in scores]))
+    return scores
+
+
+def plot_scores(scores: list[RunScore], path: Path) -> None:
+    """Dice per click of each strategy, one axes a group, one line a seed."""
+    groups = sorted({one.group for one in scores})
+    figure = Figure(figsize=(4 * len(groups), 3.5), layout="constrained")
+    for axes, group in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups, strict=True):
+        for n, strategy in enumerate(STRATEGIES):
+            lines = [one.dice for one in scores if (one.strategy, one.group) == (strategy, group)]
+            for dice in lines:
+                axes.plot(CLICKS, dice, color=f"C{n}", alpha=0.3)
+            if lines:
+                axes.plot(CLICKS, np.mean(lines, 0), color=f"C{n}", marker="o", label=strategy)
+        axes.set(title=group, xlabel="clicks", ylabel="Dice", xticks=CLICKS)
+    figure.axes[0].legend()
+    figure.savefig(path, dpi=120)
+
+
+def plot_flips(paths: list[Path], path: Path) -> None:
+    """The share of CPCL's flips that correct the label, by epoch."""
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for file in paths:
+        rows = {int(row["epoch"]): row for row in csv.DictReader(file.open())}  # a resumed run repeats an epoch
+        flipped = {epoch: int(row["flipped_voxels"]) for epoch, row in rows.items()}
+        shares = [int(row["corrected_voxels"]) / flipped[epoch] if flipped[epoch] else np.nan
+                  for epoch, row in rows.items()]  # fmt: skip
+        axes.plot(list(rows), shares, marker="o", label=file.parent.name)
+    axes.set(xlabel="epoch", ylabel="share of flips that correct", ylim=(0, 1))
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    fire.Fire(ablation)
