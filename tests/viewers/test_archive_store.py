@@ -14,6 +14,8 @@ import requests
 from oblique_study import AFFINE, LESION, SHAPE, study_suv, write_study
 from running_server import MODEL
 
+from seganypet.pet import read_pet, write_seg
+
 
 def clicked(**more):
     return {"label": "lesion", "foreground": [list(LESION)], "background": [], **more}
@@ -130,6 +132,30 @@ def test_a_series_that_vanished_before_it_was_fetched_says_so(archive_server, or
     assert answer.status_code == 404
     assert "any more" in answer.json()["detail"]
     assert uid not in archive_server.client.datastore()["objects"]
+
+
+def test_a_label_that_another_server_left_is_taken_in_when_its_study_is_opened(archive_server, orthanc, tmp_path):
+    files = write_study(tmp_path / "elsewhere", seed=9)
+    uid = str(pydicom.dcmread(files[0]).SeriesInstanceUID)
+    volume, lesion = read_pet(tmp_path / "elsewhere"), box((28, 10, 34), (5, 4, 3))
+    tracking = "1.2.826.0.1.3680043.8.498.1"
+    write_seg({"my lesion": lesion}, volume, tmp_path / "seg.dcm", tracking_uids={"my lesion": tracking})
+    orthanc.store([*files, tmp_path / "seg.dcm"])
+    archive_server.numbers(f"image={uid}", clicked())
+    label = archive_server.client.datastore()["objects"][uid]["labels"]["final"]["info"]
+    (target,) = label["targets"]
+    assert (target["name"], target["tracking_uid"]) == ("my lesion", tracking)
+    assert target["volume_ml"] == pytest.approx(60 * 0.056)
+    back = nib.load(archive_server.client.download_label(uid, "final"))
+    np.testing.assert_array_equal(back.get_fdata() > 0, lesion)
+    before = orthanc.series("SEG")
+    save(archive_server, tmp_path, uid, box((5, 5, 5), (2, 2, 2)), {"label": "liver"})
+    (added,) = set(orthanc.series("SEG")) - set(before)
+    (file,) = orthanc.files_of(added, tmp_path)
+    labels = {one.SegmentLabel: one.TrackingUID for one in highdicom.seg.segread(file).SegmentSequence}
+    assert set(labels) == {"my lesion", "liver"}
+    assert labels["my lesion"] == tracking
+    orthanc.delete_series(uid)
 
 
 @pytest.mark.parametrize("image", ["1.2.3.4", "liver", "%2a", "1.2&image=3"])

@@ -155,6 +155,19 @@ class Archive:
         logger.info("%s: %d files fetched", uid, count)
         return count
 
+    def segmentations(self, study_uid: str) -> list[str]:
+        """The SEG series of a study, the newest first.
+
+        Raises:
+            requests.RequestException: the archive does not answer.
+        """
+        found = self._client.search_for_series(
+            study_uid, search_filters={"Modality": "SEG"}, fields=("SeriesDate", "SeriesTime", "Modality")
+        )
+        series = [one for one in map(Dataset.from_json, found) if one.get("Modality", "SEG") == "SEG"]
+        series.sort(key=lambda one: (str(one.get("SeriesDate") or ""), str(one.get("SeriesTime") or "")), reverse=True)
+        return [uid for one in series if UID.fullmatch(uid := str(one.get("SeriesInstanceUID", "")))]
+
     def store(self, file: Path) -> dict[str, str]:
         """Send one DICOM file.
 

@@ -24,10 +24,12 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException
 
 from lib.archive import Archive, ArchiveSeries
+from lib.archive_labels import newest_label
 from lib.click_request import BadRequest
 from lib.datastore import DICOM, StudyStore
 from lib.kept_files import keep
 from lib.label_maps import read_label_map
+from lib.mask_files import nifti_bytes
 from lib.series_folders import SeriesFolder
 from lib.volumes import Volumes
 from seganypet.pet import write_seg
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 LIST_EVERY_S = 30.0  # a list of thousands of series takes an archive a while; a series asked for by name is looked up
 SERIES = "series"  # folder of fetched series inside the cache
+FINAL = DefaultLabelTag.FINAL.value
 FETCHED = ".slices"  # how many slices the archive said a series had when it was fetched
 
 
@@ -103,6 +106,7 @@ class ArchiveStore(StudyStore):
         if series_uid is None:
             return path, None
         listed = (self._listed or {}).get(study_id)
+        fetched, study_uid = False, ""
         with self._fetching[study_id]:
             there, slices = _fetched(path), listed.slices if listed else 0
             if there is None or slices not in (0, there):
@@ -114,7 +118,25 @@ class ArchiveStore(StudyStore):
                     self._forget(study_id)
                     raise
                 (path / FETCHED).write_text(str(slices or count))
+                fetched = True
+        if fetched:
+            self._take_in_label(study_id, study_uid)
         return path, series_uid
+
+    def _take_in_label(self, study_id: str, study_uid: str) -> None:
+        """Keep the label that another server left in the archive, where there is none here."""
+        if self.get_label_uri(study_id, FINAL):
+            return
+        try:
+            volume = self.volumes.study(*super().source(study_id))[0]
+            found = newest_label(self.archive, study_uid, volume)
+            if found is not None:
+                with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
+                    file = Path(folder) / "label.nii.gz"
+                    file.write_bytes(nifti_bytes(found.labels, volume.affine))
+                    super().save_label(study_id, str(file), FINAL, found.info)
+        except (requests.RequestException, OSError, ValueError, HTTPException) as error:
+            logger.warning("%s: no label is taken in from the archive: %s", study_id, error)
 
     def series_of_study(self, study_uid: str) -> list[str]:
         """The PET series known of a study, by its StudyInstanceUID."""
@@ -162,7 +184,7 @@ class ArchiveStore(StudyStore):
         tag = str(getattr(label_tag, "value", label_tag))
         with self._lock:
             dicom = self._datastore.objects[study_id].image.ext == DICOM
-        if dicom and tag == DefaultLabelTag.FINAL.value:
+        if dicom and tag == FINAL:
             self._send_seg(study_id, tag)
         return study_id
 

@@ -41,13 +41,14 @@ def describe_targets(
 
     Args:
         labels: [i, j, k] on the volume's grid.
-        info: what the client said of it.
+        info: what was said of it; targets taken in from elsewhere bring their tracking UIDs.
         before: what stood beside the label map that this one replaces; a target keeps its tracking UID.
 
     Returns:
         `targets`, each with name, idx, tracking_uid and the measures of `measure_uptake`; `suv_provenance`.
     """
-    known = {entry["name"]: entry["tracking_uid"] for entry in before.get("targets", []) if "tracking_uid" in entry}
+    said = [*(info.get("targets") or []), *(before.get("targets") or [])]
+    known = {entry["name"]: entry["tracking_uid"] for entry in said if "tracking_uid" in entry}
     targets = [
         {
             "name": name,
