@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# torch's threads sleep at their barriers: on shared cores, spinning there made a decode several times slower
+export OMP_WAIT_POLICY ?= passive
 
 STUDIES ?= demo/studies
 STUDY ?=

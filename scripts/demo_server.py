@@ -41,7 +41,7 @@ def running_server(app: Path, studies: Path, log: Path, weights: str | None = No
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app), "--studies", str(studies)]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--conf", "weights", str(Path(weights).absolute())] if weights else []
-    environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
+    environment = {"OMP_WAIT_POLICY": "passive", **os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as out:
         server = subprocess.Popen(

@@ -25,6 +25,7 @@ from lib.strategies import First, Random
 from lib.study_access import OpenStudy, StudyAccess
 from lib.volumes import Volumes
 from lib.weights import Weights
+from seganypet.inference import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 MB = 2**20
@@ -43,6 +44,7 @@ class SegAnyPETApp(MONAILabelApp):
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        keep_freed_memory()
         self.options = AppSettings.from_conf(conf, bundle=Path(seganypet.__file__).resolve().parents[1])
         self.volumes = Volumes(self.options.study_mb * MB)
         self.weights = Weights(self.options.weights, self.options.device, cache_bytes=self.options.embedding_mb * MB)

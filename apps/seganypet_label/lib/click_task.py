@@ -87,6 +87,7 @@ class ClickTask(InferTask):
             "clicks": len(request.clicks),
             "targets": details.targets,
             "cut_off": details.cut_off,
+            "device": details.device,
             "cached": details.windows_encoded == 0,
             "windows_decoded": details.windows_decoded,
             "windows_encoded": details.windows_encoded,

@@ -105,4 +105,9 @@ class Weights:
             logger.info("new weights in force: %s", segmenter.weights_hash)
 
     def _load(self) -> ClickSegmenter:
-        return ClickSegmenter(load_network(self.path), device=self._device, cache_bytes=self._cache_bytes)
+        return ClickSegmenter(
+            load_network(self.path),
+            device=self._device,
+            cache_bytes=self._cache_bytes,
+            autocast=torch.bfloat16 if self._device.type == "cuda" else None,
+        )
