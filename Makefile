@@ -1,4 +1,4 @@
-# make demo | serve | test | lint; each first makes .venv when it is missing or older than the requirements.
+# make demo | serve | test | test-viewers | lint; each first makes .venv when it is missing or older than the requirements.
 # PYTHON=python3.12 picks the interpreter, TORCH_INDEX=<URL> another index for torch (a CPU build, another CUDA).
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -17,7 +17,7 @@ HOST ?= 127.0.0.1
 # the app is a program of its own: its package is called lib, as MONAI Label has it
 APP_TYPES := cd apps/seganypet_label && MYPYPATH=../../bundle mypy --config-file ../../pyproject.toml lib main.py
 
-.PHONY: demo serve test lint clean
+.PHONY: demo serve test test-viewers lint clean
 
 demo: $(VENV)/installed
 	python scripts/demo.py $(if $(STUDY),--study "$(STUDY)") $(if $(CLICKS),--clicks "$(CLICKS)")
@@ -29,6 +29,11 @@ serve: $(VENV)/installed
 test: $(VENV)/installed-dev
 	ruff check . && ruff format --check . && mypy && $(APP_TYPES)
 	pytest
+
+# Orthanc, OHIF in Chromium: apt-get install orthanc orthanc-dicomweb chromium iproute2 util-linux
+test-viewers: $(VENV)/installed-dev
+	python -m pip install --quiet -r requirements-viewers.txt
+	pytest tests/viewers
 
 lint: $(VENV)/installed-dev
 	ruff check --fix . && ruff format . && mypy && $(APP_TYPES)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import run_bundle
+from bundle_process import run_bundle
 
 CONFIGS = ("train", "paper_iccv2025", "paper_cvpr2026", "lesion", "multi_gpu_train", "evaluate", "inference")
 
