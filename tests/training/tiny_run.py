@@ -149,7 +149,10 @@ def main(folder: str, options: str) -> None:
     trainer.run()
     torch.save(gradients.steps, Path(folder) / f"gradients_{rank}.pt")
     if world_size > 1:
+        torch.distributed.barrier()  # none goes while another still writes
         torch.distributed.destroy_process_group()
+        sys.stdout.flush()
+        os._exit(0)  # gloo's threads abort the interpreter's exit now and then ("terminate called without an ...")
 
 
 if __name__ == "__main__":
