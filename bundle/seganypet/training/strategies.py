@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class RolloutLabel(NamedTuple):
     high_quality: Tensor
 
 
-class Strategy(nn.Module):
+class Strategy(nn.Module, ABC):
     """A loss on rollouts, shared by `finetune`, `consistency` and `cpcl`.
 
     Attributes:
@@ -50,9 +51,9 @@ class Strategy(nn.Module):
         self.parts = {name: term.detach() for name, (term, _) in terms.items()}
         return sum((weight * term for term, weight in terms.values()), start=logits.sum() * 0)  # type: ignore[return-value]
 
+    @abstractmethod
     def terms(self, logits: Tensor, label: RolloutLabel) -> dict[str, tuple[Tensor, float]]:
         """Each term with its weight."""
-        raise NotImplementedError
 
     def advance(self) -> None:
         """One iteration is done."""
