@@ -27,7 +27,7 @@ def test_one_pair_has_no_interval():
 
 
 def test_the_table():
-    lines = as_markdown(SCORES, ("finetune", "cpcl")).splitlines()
+    lines = as_markdown(SCORES, ("finetune", "cpcl"), reference="finetune").splitlines()
     assert lines[0] == "| strategy | seen @1 | seen @3 | seen @5 |"
     assert lines[2] == "| finetune | 55.0 ± 7.1 | 65.0 ± 7.1 | 75.0 ± 7.1 |"
     # gains at one click: 2 and 4 points; mean 3, sd √2, t(0.975, 1) = 12.706
@@ -35,7 +35,7 @@ def test_the_table():
 
 
 def test_a_strategy_that_has_not_run_yet():
-    assert as_markdown(SCORES[:1], ("finetune", "cpcl")).splitlines()[3] == "| cpcl | – | – | – |"
+    assert as_markdown(SCORES[:1], ("finetune", "cpcl"), reference="finetune").splitlines()[3] == "| cpcl | – | – | – |"
 
 
 def test_csv(tmp_path):

@@ -46,26 +46,25 @@ def paired_interval(first: Sequence[float], second: Sequence[float], level: floa
     return mean, mean - reach, mean + reach
 
 
-def as_markdown(scores: Sequence[RunScore], strategies: Sequence[str]) -> str:
-    """Dice in per cent, mean ± standard deviation over seeds, and each strategy's paired gain on the first one."""
+def as_markdown(scores: Sequence[RunScore], strategies: Sequence[str], *, reference: str) -> str:
+    """Dice in per cent, mean ± standard deviation over seeds, and how those after `reference` differ from it, paired."""
     groups = sorted({score.group for score in scores})
     head = ["strategy", *(f"{group} @{click}" for group in groups for click in CLICKS)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for strategy in strategies:
         cells = [_cell(_values(scores, strategy, group, n)) for group in groups for n in range(len(CLICKS))]
         lines.append(f"| {strategy} | " + " | ".join(cells) + " |")
-    first = strategies[0]
-    for strategy in strategies[1:]:
+    for strategy in strategies[strategies.index(reference) + 1 :]:
         cells = []
         for group in groups:
             for n in range(len(CLICKS)):
-                pair = _paired(scores, first, strategy, group, n)
+                pair = _paired(scores, reference, strategy, group, n)
                 if not pair[0]:
                     cells.append("–")
                     continue
                 mean, low, high = (100 * value for value in paired_interval(*pair))
                 cells.append(f"{mean:+.1f}" + ("" if np.isnan(low) else f" [{low:+.1f}, {high:+.1f}]"))
-        lines.append(f"| {strategy} − {first} | " + " | ".join(cells) + " |")
+        lines.append(f"| {strategy} − {reference} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
