@@ -1,10 +1,11 @@
 """Write a cohort of whole-body FDG phantoms with its data list.
 
     python scripts/make_phantoms.py --folder runs/phantoms --count 12 --seed 0 --validation 2
-    python scripts/make_phantoms.py --folder runs/phantoms --count 12 --label_maps maps.json
+    python scripts/make_phantoms.py --folder runs/phantoms --count 12 --label_maps maps.json --crops crops.json
 
-maps.json names organ label maps that half of the phantoms are built on, with the names of their values:
+maps.json names organ label maps that phantoms are built on, with the names of their values:
 {"patient.nii.gz": {"1": "spleen", "5": "liver"}, "other.nii.gz": "label_names.json"}
+crops.json is a data list of real tumours, as scripts/list_crops.py writes it.
 """
 
 import sys
@@ -14,7 +15,7 @@ import fire
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
-from seganypet.data import write_cohort
+from seganypet.data import read_data_list, write_cohort
 from seganypet.data.phantoms import read_label_maps
 
 
@@ -25,7 +26,12 @@ def make_phantoms(
     *,
     validation: int = 0,
     test: int = 0,
+    lesion_count: int | None = None,
     label_maps: str | None = None,
+    label_map_share: float = 0.5,
+    crops: str | None = None,
+    crop_section: str = "training",
+    crop_share: float = 1.0,
     workers: int | None = None,
 ) -> str:
     """Write a cohort; phantoms that are there already are kept.
@@ -36,11 +42,29 @@ def make_phantoms(
         seed: of the cohort.
         validation: how many of them are for validation.
         test: how many of them are for test.
-        label_maps: JSON file of organ label maps to build half of the phantoms on.
+        lesion_count: lesions in each, instead of 1 to 9.
+        label_maps: JSON file of organ label maps to build phantoms on.
+        label_map_share: how many of the phantoms are built on them, 0 to 1.
+        crops: data list of real tumours to paste, one into a phantom.
+        crop_section: the section of that list to take them from.
+        crop_share: how many of the phantoms get one, 0 to 1.
         workers: processes, by default one a core.
     """
-    maps = None if label_maps is None else read_label_maps(label_maps)
-    return str(write_cohort(folder, count, seed, validation=validation, test=test, label_maps=maps, workers=workers))
+    return str(
+        write_cohort(
+            folder,
+            count,
+            seed,
+            validation=validation,
+            test=test,
+            lesion_count=lesion_count,
+            label_maps=None if label_maps is None else read_label_maps(label_maps),
+            label_map_share=label_map_share,
+            crops=() if crops is None else read_data_list(crops)[crop_section],
+            crop_share=crop_share,
+            workers=workers,
+        )
+    )
 
 
 if __name__ == "__main__":
