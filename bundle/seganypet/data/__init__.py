@@ -2,7 +2,7 @@
 
 from seganypet.data.cohort import write_cohort
 from seganypet.data.crops import write_crop_list
-from seganypet.data.data_list import DataList, Entry, find_problems, load_entries, read_data_list, write_data_list
+from seganypet.data.data_list import DataList, Entry, find_problems, read_data_list, write_data_list
 from seganypet.data.phantoms import Phantom, Scanner, make_label_map_phantom, make_phantom, paste_crop, read_label_maps
 from seganypet.data.studies import LoadStudy, WorkingStudy, load_studies
 from seganypet.data.windows import WindowDataset
@@ -16,7 +16,6 @@ __all__ = [
     "WindowDataset",
     "WorkingStudy",
     "find_problems",
-    "load_entries",
     "load_studies",
     "make_label_map_phantom",
     "make_phantom",

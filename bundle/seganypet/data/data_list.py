@@ -23,6 +23,8 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from seganypet.data.json_file import read_json
+
 SECTIONS = ("training", "validation", "test")
 QUALITIES = ("high", "low")
 
@@ -42,15 +44,6 @@ class Entry:
     label: Path
     label_names: dict[int, str]
     quality: str = "high"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The entry as MONAI's transforms take it: paths as text, the rest as it is."""
-        return {
-            "image": str(self.image),
-            "label": str(self.label),
-            "label_names": dict(self.label_names),
-            "quality": self.quality,
-        }
 
 
 @dataclass(frozen=True)
@@ -88,12 +81,7 @@ def read_data_list(path: str | Path, *, check_files: bool = True) -> DataList:
         ValueError: not JSON, or entries that are wrong; the message names each with its problem.
     """
     path = Path(path)
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no data list at {path}") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
+    content = read_json(path)
     if not isinstance(content, dict) or not any(section in content for section in SECTIONS):
         raise ValueError(f"{path} must be an object with one of {', '.join(SECTIONS)}")
     problems: list[str] = []
@@ -112,21 +100,6 @@ def read_data_list(path: str | Path, *, check_files: bool = True) -> DataList:
     if problems:
         raise ValueError(f"{path} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
     return DataList(**sections)
-
-
-def load_entries(path: str | Path, section: str) -> list[dict[str, Any]]:
-    """One section of the data list at `path` as dictionaries, which is what configs hand to a Dataset.
-
-    Raises:
-        FileNotFoundError: no file at `path`.
-        ValueError: as `read_data_list`, or an empty or unknown section.
-    """
-    if section not in SECTIONS:
-        raise ValueError(f"section must be one of {', '.join(SECTIONS)}, got {section!r}")
-    entries = read_data_list(path)[section]
-    if not entries:
-        raise ValueError(f"the section {section!r} of {path} is empty")
-    return [entry.to_dict() for entry in entries]
 
 
 def write_data_list(path: str | Path, sections: Mapping[str, Sequence[Entry]]) -> Path:

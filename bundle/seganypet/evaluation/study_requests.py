@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from seganypet.clicks import Click
 from seganypet.clicks.reading import read_clicks
+from seganypet.data.json_file import read_json
 
 LISTS = ("studies", "test", "validation", "training")  # keys under which a data list holds its entries
 DEFAULT_LABEL = "target"
@@ -44,12 +44,7 @@ def read_study_requests(path: str | Path) -> tuple[list[StudyRequest], list[str]
         ValueError: not JSON, or without entries.
     """
     path = Path(path)
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no data list at {path}") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
+    content = read_json(path)
     named = {key: content[key] for key in LISTS if content.get(key)} if isinstance(content, dict) else {"": content}
     entries = [
         (f"{key}[{n}]", entry) for key, rows in named.items() if isinstance(rows, list) for n, entry in enumerate(rows)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from seganypet.data.data_list import Entry
+from seganypet.data.json_file import read_json
 from seganypet.data.preparation.found import Found, FoundStudy
 from seganypet.data.preparation.labels import present_names
 
@@ -78,11 +78,9 @@ def find_autopet(folder: str | Path, *, quality: str = "high") -> Found:
 
 def _read_description(path: Path) -> dict[str, Any]:
     try:
-        description = json.loads(path.read_text())
+        description = read_json(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"no {path}: an nnU-Net folder has one, AutoPET's tree has */*/SUV.nii.gz") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
     if not isinstance(description, dict) or not isinstance(description.get("labels"), dict):
         raise ValueError(f"{path} has no 'labels' as nnU-Net writes them")
     return description
