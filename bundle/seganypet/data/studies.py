@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import torch
-from monai.data import CacheDataset
 from monai.transforms.transform import Transform
 from torch import Tensor
 
-from seganypet.data.data_list import Entry, read_data_list
+from seganypet.data.data_list import Entry
 from seganypet.data.preprocessing import working_image
 from seganypet.data.targets import Target, is_lesion, resample_labels, split_targets
 from seganypet.networks.settings import NetworkSettings
@@ -39,9 +37,24 @@ class WorkingStudy:
     targets: tuple[Target, ...]
     high_quality: bool
 
+    def to_dict(self) -> dict[str, Any]:
+        """The study as tensors, numbers and text, which torch.load opens without trusting the file."""
+        targets = [{**vars(target), "box": [(side.start, side.stop) for side in target.box]} for target in self.targets]
+        return {**vars(self), "targets": targets}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> WorkingStudy:
+        """The study that `to_dict` was called on."""
+        targets = [
+            Target(**{**target, "box": tuple(slice(*ends) for ends in target["box"])}) for target in values["targets"]
+        ]
+        return cls(**{**values, "targets": tuple(targets)})
+
 
 class LoadStudy(Transform):
     """Reads an entry of a data list: PET to the working grid, label map to targets.
+
+    Whoever changes what this makes of the same files raises `VERSION` in kept_studies.py.
 
     Args:
         settings: of the weights that will be trained.
@@ -82,35 +95,3 @@ class LoadStudy(Transform):
 
     def _is_target(self, name: str) -> bool:
         return name not in self.leave_out and (is_lesion(name) or not self.only_lesions)
-
-
-def load_studies(
-    data_lists: Sequence[str | Path],
-    section: str,
-    settings: NetworkSettings,
-    *,
-    leave_out: Collection[str] = (),
-    only_lesions: bool = False,
-    workers: int = 2,
-) -> CacheDataset:
-    """The studies of one section of some data lists, read once and kept in memory.
-
-    Args:
-        data_lists: JSON files, see `seganypet.data.data_list`.
-        section: "training", "validation" or "test".
-        settings: of the weights to train.
-        leave_out: label names that are no targets.
-        only_lesions: take lesion labels alone.
-        workers: threads that read.
-
-    Returns:
-        A dataset of `WorkingStudy`.
-
-    Raises:
-        FileNotFoundError, ValueError: as `read_data_list`; or a section without an entry in any list.
-    """
-    entries = [entry for path in data_lists for entry in read_data_list(path)[section]]
-    if not entries:
-        raise ValueError(f"no {section} entries in {', '.join(map(str, data_lists))}")
-    transform = LoadStudy(settings, leave_out, only_lesions=only_lesions)
-    return CacheDataset(entries, transform, num_workers=workers, progress=True, copy_cache=False)

@@ -1,0 +1,158 @@
+"""Where the studies of a training section are kept between windows: in memory, or in a folder where they do not fit."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+from uuid import uuid4
+
+import torch
+from monai.data import CacheDataset, Dataset, PersistentDataset
+from monai.data.utils import json_hashing
+from tqdm import tqdm
+
+from seganypet.data.data_list import Entry, read_data_list
+from seganypet.data.studies import LoadStudy, WorkingStudy
+from seganypet.networks.settings import NetworkSettings
+from seganypet.pet.bids_sidecar import sidecar_of
+from seganypet.pet.nifti import NIFTI_SUFFIXES
+from seganypet.pet.series_listing import files_under
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1  # of what LoadStudy makes of the same files; one more, and no file of an earlier version is read
+IN_ONE_FILE = (".nrrd", ".mha")
+
+
+def load_studies(
+    data_lists: Sequence[str | Path],
+    section: str,
+    settings: NetworkSettings,
+    *,
+    leave_out: Collection[str] = (),
+    only_lesions: bool = False,
+    cache_dir: str | Path | None = None,
+    workers: int = 2,
+) -> Dataset:
+    """The studies of one section of some data lists, each read once.
+
+    Args:
+        data_lists: JSON files, see `seganypet.data.data_list`.
+        section: "training", "validation" or "test".
+        settings: of the weights to train.
+        leave_out: label names that are no targets.
+        only_lesions: take lesion labels alone.
+        cache_dir: folder that keeps them, for this run and later ones, see `StudyCache`; None keeps them in memory.
+        workers: threads that read.
+
+    Returns:
+        A dataset of `WorkingStudy`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_data_list`; or a section without an entry in any list.
+    """
+    entries = [entry for path in data_lists for entry in read_data_list(path)[section]]
+    if not entries:
+        raise ValueError(f"no {section} entries in {', '.join(map(str, data_lists))}")
+    load = LoadStudy(settings, leave_out, only_lesions=only_lesions)
+    if cache_dir is None:
+        return CacheDataset(entries, load, num_workers=workers, progress=True, copy_cache=False)
+    studies = StudyCache(entries, load, cache_dir)
+    studies.fill(workers)
+    return studies
+
+
+class StudyCache(PersistentDataset):
+    """Working studies in files; what is not there is read and written, what is there is mapped, not read.
+
+    A study's file is named by everything it was made from, as it was when this object was made; see `study_key`.
+
+    MONAI's own reading and writing do not serve here. It opens tensors, numbers and text only, so that it would throw
+    away a `WorkingStudy` each time and read the image again. It moves a finished file here from the system's temporary
+    folder, which is a copy where that is another file system: a run that is killed leaves half a file, on which the
+    next one fails. And it reads a file whole where a window needs a part.
+
+    Args:
+        entries: of a data list.
+        load: makes a study of an entry.
+        cache_dir: folder of the files; made if it is not there. Several runs and processes may share one.
+    """
+
+    def __init__(self, entries: Sequence[Entry], load: LoadStudy, cache_dir: str | Path) -> None:
+        self.folder = Path(cache_dir)
+        super().__init__([(study_key(entry, load), entry) for entry in entries], load, self.folder)
+
+    def fill(self, workers: int) -> None:
+        """Write the files that are not there, with a bar, so that a bad study stops a run before its first window.
+
+        Args:
+            workers: threads that read images.
+        """
+        with ThreadPoolExecutor(workers) as threads:
+            studies = threads.map(self.__getitem__, range(len(self)))
+            for _ in tqdm(studies, total=len(self), desc="Studies on disk", unit="study"):
+                pass
+
+    def _cachecheck(self, item_transformed: tuple[str, Entry]) -> WorkingStudy:
+        """PersistentDataset's own hook: the study of a key and an entry."""
+        key, entry = item_transformed
+        file = self.folder / f"{key}.pt"
+        try:
+            return _read(file)
+        except FileNotFoundError:
+            pass
+        except (RuntimeError, OSError, EOFError, UnpicklingError) as error:  # a disk that was full or lost power
+            logger.warning("%s cannot be read and is made anew: %s", file, error)
+        draft = file.with_name(f"{uuid4().hex}.part")  # renamed whole, or never read
+        try:
+            torch.save(self._pre_transform(entry).to_dict(), draft)
+            os.replace(draft, file)
+        finally:
+            draft.unlink(missing_ok=True)
+        return _read(file)
+
+
+def study_key(entry: Entry, load: LoadStudy) -> str:
+    """A hexadecimal name that changes with everything that the study made of an entry depends on.
+
+    That is, of image and label, each file's path, size and time of change; names and quality of the labels; all
+    settings of the weights; which labels are targets.
+
+    Raises:
+        FileNotFoundError: no image or label there.
+    """
+    sources: dict[str, Any] = {
+        "version": VERSION,
+        "image": _identity(entry.image),
+        "label": _identity(entry.label),
+        "label_names": entry.label_names,
+        "quality": entry.quality,
+        "settings": load.settings.to_dict(),
+        "leave_out": sorted(load.leave_out),
+        "only_lesions": load.only_lesions,
+    }
+    return json_hashing(sources).decode()
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    """The path, and of every file that reading it looks at the path, bytes and nanoseconds."""
+    name = path.name.lower()
+    if path.is_dir():
+        files = list(files_under(path))
+    elif name.endswith(NIFTI_SUFFIXES):
+        files = [path, *filter(None, [sidecar_of(path)])]
+    elif name.endswith(IN_ONE_FILE):
+        files = [path]
+    else:  # a slice of a DICOM series, or a header whose voxels lie beside it
+        files = sorted(file for file in path.parent.iterdir() if file.is_file())
+    states = [(file, file.stat()) for file in files]
+    return {"path": str(path), "files": [(str(file), state.st_size, state.st_mtime_ns) for file, state in states]}
+
+
+def _read(file: Path) -> WorkingStudy:
+    return WorkingStudy.from_dict(torch.load(file, mmap=True, weights_only=True))
