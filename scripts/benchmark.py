@@ -5,6 +5,7 @@
     python scripts/benchmark.py click --networks compact --json click.json
     python scripts/benchmark.py click --networks compact --compare click.json
     python scripts/benchmark.py server --json server.json
+    python scripts/benchmark.py training --json training.json
 
 Each command prints its cases' median with quartiles; --json writes them, with the machine, and --compare sets a run
 beside such a file.
@@ -20,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 from benchmarks.click import click
 from benchmarks.encoder import encoder
 from benchmarks.server import server
+from benchmarks.training import training
 
-COMMANDS = {"encoder": encoder, "click": click, "server": server}
+COMMANDS = {"encoder": encoder, "click": click, "server": server, "training": training}
 
 if __name__ == "__main__":
     fire.Fire(COMMANDS)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -68,6 +69,7 @@ CLICK = ["click", "--networks", "compact", "--rounds", "1", "--side", "40", "--s
     [
         (["encoder", "--network", "compact", "--rounds", "1"], "encode, float32"),
         (CLICK, "compact: next click, 40×40×60"),
+        (["training", "--rounds", "1", "--released", "False"], "compact: train.json's finetune step"),
     ],
 )
 def test_command_writes_its_figures(repo, tmp_path, command, case):
@@ -77,5 +79,22 @@ def test_command_writes_its_figures(repo, tmp_path, command, case):
     assert done.returncode == 0, done.stderr
     figures = json.loads(output.read_text())
     assert figures["seconds"][case]["median"] > 0
-    assert figures["gigaflop"]["matrix product, 2048³"] == pytest.approx(2 * 2.048**3)
     assert case in done.stdout
+    if command[2] == "training":
+        assert figures["samples_per_second"][case] == pytest.approx(2 / figures["seconds"][case]["median"])
+    else:
+        assert figures["gigaflop"]["matrix product, 2048³"] == pytest.approx(2 * 2.048**3)
+
+
+def test_released_loop_clicks_on_what_is_wrong(repo, monkeypatch):
+    monkeypatch.syspath_prepend(str(repo / "scripts"))
+    from benchmarks.released_loop import error_clicks
+
+    truth = torch.zeros(3, 1, 4, 4, 4, dtype=torch.bool)
+    truth[:2, 0, 1, 2, 3] = True
+    prediction = torch.full(truth.shape, -1.0)
+    prediction[1:, 0, 1, 2, 3] = 1  # missed, right, and too much
+    prediction[2, 0, 0, 0, 0] = -5
+    points, labels = error_clicks(prediction, truth, np.random.default_rng(0))
+    assert points[[0, 2]].tolist() == [[[1, 2, 3]]] * 2
+    assert labels[[0, 2]].tolist() == [[1], [0]]
