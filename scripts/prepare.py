@@ -1,6 +1,7 @@
 """Write the data list of a cohort, after checking all of it.
 
     python scripts/prepare.py nnunet --folder Dataset001_PET --output runs/cohort
+    python scripts/prepare.py nnunet --folder Dataset001_PET --splits splits_final.json --fold 0
     python scripts/prepare.py autopet --folder FDG-PET-CT-Lesions --output runs/cohort
     python scripts/prepare.py monai_label --folder studies --output runs/cohort
     python scripts/prepare.py dicom --folder dicom --output runs/cohort --structures GTV_Mass
@@ -54,7 +55,13 @@ class Prepare:
         self._leave_out_bad = leave_out_bad
 
     def nnunet(
-        self, folder: str, channel: int | None = None, patient: str | None = None, quality: str = "high"
+        self,
+        folder: str,
+        channel: int | None = None,
+        patient: str | None = None,
+        quality: str = "high",
+        splits: str | None = None,
+        fold: int | None = None,
     ) -> None:
         """An nnU-Net dataset folder.
 
@@ -63,8 +70,12 @@ class Prepare:
             channel: which channel is the PET, where its name does not say.
             patient: regular expression for the patient in a case's name, "fdg_[0-9a-f]+" for AutoPET.
             quality: high or low.
+            splits: nnU-Net's splits_final.json, which says what is training and what validation.
+            fold: which of its folds, from 0.
         """
-        self._finish(lambda: find_nnunet(folder, channel=channel, patient=patient, quality=quality))
+        self._finish(
+            lambda: find_nnunet(folder, channel=channel, patient=patient, quality=quality, splits=splits, fold=fold)
+        )
 
     def autopet(self, folder: str, quality: str = "high") -> None:
         """AutoPET's NIfTI tree, <patient>/<study>/SUV.nii.gz and SEG.nii.gz."""

@@ -73,6 +73,78 @@ def test_nnunet_version_1(nnunet):
     assert find_nnunet(nnunet).studies[0].entry.label_names == {1: "liver", 2: "lesion"}
 
 
+def save_splits(folder: Path, *folds) -> Path:
+    path = folder.parent / "splits_final.json"
+    path.write_text(json.dumps(folds))
+    return path
+
+
+FOLDS = (
+    {"train": ["fdg_aa_1", "fdg_aa_2"], "val": ["fdg_bb_1"]},
+    {"train": ["fdg_bb_1"], "val": ["fdg_aa_1", "fdg_aa_2"]},
+)
+
+
+@pytest.mark.parametrize(("fold", "validation"), [(None, ["fdg_bb_1"]), (1, ["fdg_aa_1", "fdg_aa_2"])])
+def test_nnunets_own_split_is_kept(nnunet, fold, validation):
+    save(nnunet / "imagesTs" / "held_0001.nii.gz", uptake())
+    save(nnunet / "labelsTs" / "held.nii.gz", labels(1))
+    found = find_nnunet(nnunet, patient="^fdg_[a-f]+|held", splits=save_splits(nnunet, *FOLDS), fold=fold)
+    assert problems_of(found) == {}
+    sections = split_studies(found.studies, validation_share=0.0)
+    assert [entry.label.name for entry in sections["validation"]] == [f"{case}.nii.gz" for case in validation]
+    assert len(sections["training"]) == 3 - len(validation)
+    assert [entry.label.name for entry in sections["test"]] == ["held.nii.gz"]
+
+
+def test_a_split_and_a_folder_that_differ_are_problems(nnunet):
+    save(nnunet / "imagesTr" / "no_label_0001.nii.gz", uptake())  # in the folder, if not whole
+    save(nnunet / "imagesTs" / "held_0001.nii.gz", uptake())
+    save(nnunet / "labelsTs" / "held.nii.gz", labels(1))
+    fold = {"train": ["fdg_aa_1", "gone", "no_label", "held"], "val": ["fdg_aa_1", "fdg_bb_1", "away"]}
+    found = find_nnunet(nnunet, splits=save_splits(nnunet, fold), fold=0)
+    problems = problems_of(found)
+    assert "in train and in val of fold 0 of" in problems["fdg_aa_1"]
+    assert "neither in train nor in val of fold 0 of" in problems["fdg_aa_2"]
+    for case in ("gone", "away", "held"):  # the last one is a test case
+        assert problems[case].endswith("splits_final.json, but not in the folder")
+    assert "no label" in problems["no_label"]
+    assert len(problems) == len(found.problems) == 6
+
+
+def test_a_patient_on_both_sides_of_a_split_is_a_problem(nnunet):
+    fold = {"train": ["fdg_aa_1"], "val": ["fdg_aa_2", "fdg_bb_1"]}
+    splits = save_splits(nnunet, fold)
+    assert problems_of(find_nnunet(nnunet, splits=splits)) == {}
+    problems = problems_of(find_nnunet(nnunet, splits=splits, patient="fdg_[a-f]+"))
+    assert list(problems) == ["fdg_aa_2"]
+    assert "its patient fdg_aa is in train and in val" in problems["fdg_aa_2"]
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold", "message"),
+    [
+        (FOLDS, 2, "has folds 0 to 1, not 2"),
+        (FOLDS, "all", "has folds 0 to 1, not 'all'"),
+        (FOLDS, -1, "not -1"),
+        ((), 0, "must be a list of folds"),
+        (({"train": ["a"]},), 0, "fold 0 of .* under 'val'"),
+        (({"train": [1], "val": []},), 0, "under 'train'"),
+        ((["a"],), 0, "under 'train'"),
+    ],
+)
+def test_a_fold_that_cannot_be_is_refused(nnunet, folds, fold, message):
+    with pytest.raises(ValueError, match=message):
+        find_nnunet(nnunet, splits=save_splits(nnunet, *folds), fold=fold)
+
+
+def test_a_fold_needs_its_splits(nnunet):
+    with pytest.raises(ValueError, match=r"fold 0 of which splits\? .*--splits"):
+        find_nnunet(nnunet, fold=0)
+    with pytest.raises(FileNotFoundError, match="no splits file at"):
+        find_nnunet(nnunet, splits=nnunet / "absent.json")
+
+
 def test_an_unclear_channel_is_asked_for(nnunet):
     (nnunet / "dataset.json").write_text(json.dumps({"channel_names": {"0": "CT", "1": "noNorm"}, "labels": {"a": 1}}))
     with pytest.raises(ValueError, match=r"which of the channels .* --channel"):

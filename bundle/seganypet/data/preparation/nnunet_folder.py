@@ -10,13 +10,20 @@ from seganypet.data.data_list import Entry
 from seganypet.data.json_file import read_json
 from seganypet.data.preparation.found import Found, FoundStudy
 from seganypet.data.preparation.labels import present_names
+from seganypet.data.preparation.nnunet_splits import Fold
 
 PET_CHANNEL = re.compile(r"\b(pt|pet|suv)", re.IGNORECASE)
 ENDING = ".nii.gz"
 
 
 def find_nnunet(
-    folder: str | Path, *, channel: int | None = None, patient: str | None = None, quality: str = "high"
+    folder: str | Path,
+    *,
+    channel: int | None = None,
+    patient: str | None = None,
+    quality: str = "high",
+    splits: str | Path | None = None,
+    fold: int | None = None,
 ) -> Found:
     """The studies of a folder with dataset.json, imagesTr, labelsTr and, where there, imagesTs, labelsTs.
 
@@ -26,15 +33,21 @@ def find_nnunet(
         patient: regular expression for the part of a case's name that is its patient, whose scans stay in one section:
             "fdg_[0-9a-f]+" for AutoPET; by default every case is a patient.
         quality: of all its labels.
+        splits: nnU-Net's splits_final.json, whose train and val become training and validation.
+        fold: which of its folds, from 0, the first by default.
 
     Raises:
-        FileNotFoundError: no dataset.json.
-        ValueError: it is not nnU-Net's, or does not say which channel is the PET.
+        FileNotFoundError: no dataset.json, or no file at `splits`.
+        ValueError: it is not nnU-Net's, or does not say which channel is the PET; or `splits` is not nnU-Net's, or has
+            no such fold; or a fold without `splits`.
     """
     folder = Path(folder)
     description = _read_description(folder / "dataset.json")
     number = _pet_channel(description, folder) if channel is None else channel
     names = _label_names(description)
+    if fold is not None and splits is None:
+        raise ValueError(f"fold {fold} of which splits? Name nnU-Net's splits_final.json by --splits")
+    split = None if splits is None else Fold.read(splits, fold or 0)
     found = Found()
     for images, labels, section in (("imagesTr", "labelsTr", None), ("imagesTs", "labelsTs", "test")):
         if section == "test" and not (folder / labels).is_dir():
@@ -53,7 +66,10 @@ def find_nnunet(
                 group = re.search(patient, case) if patient else None
                 if patient and group is None:
                     found.report(case, f"its name does not match {patient!r}, which should name its patient")
-                found.studies.append(FoundStudy(case, group.group() if group else case, entry, section))
+                place = split.section_of(case) if split is not None and section is None else section
+                found.studies.append(FoundStudy(case, group.group() if group else case, entry, place))
+        if split is not None and section is None:
+            split.report_misplaced(cases.keys() | masks.keys(), found)
     return found
 
 
