@@ -5,8 +5,8 @@
 
 Every run goes on from one network that was trained on the expert's labels alone, as the paper's start from a network
 that segments already; what is compared is what each strategy makes of the low-quality labels. Writes table.md,
-table.csv, table.png and flips.png. Run again, it goes on where it stopped: finished runs are kept, a broken one
-continues from its last epoch.
+table.csv, table.png, flips.png and rules.md: what other thresholds H and ways of flipping would have flipped. Run again,
+it goes on where it stopped: finished runs are kept, a broken one continues from its last epoch.
 """
 
 import csv
@@ -24,12 +24,15 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
-from seganypet.data import read_data_list, write_cohort, write_data_list
+from seganypet.data import load_studies, read_data_list, write_cohort, write_data_list
 from seganypet.data.annotators import write_low_quality
 from seganypet.evaluation.report import TargetResult, evaluate_entries
 from seganypet.evaluation.strategy_table import CLICKS, RunScore, as_markdown, write_csv
 from seganypet.inference import ClickSegmenter
 from seganypet.networks import load_network
+from seganypet.training import ClickRollout, Rectification
+from seganypet.training.flip_diagnostic import count_flips, draw_known_targets
+from seganypet.training.rectification import FLIPS, LN2
 from seganypet.training.strategies import STRATEGIES
 
 BUNDLE = Path(__file__).resolve().parents[1] / "bundle"
@@ -39,6 +42,8 @@ UNSEEN = ("aorta", "prostate", "lung_upper_lobe_left", "lung_lower_lobe_left", "
 
 
 START = "start"
+RULE_SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)  # of ln 2
+RULE_TARGETS = 40
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ FULL = Scale(
     phantoms=46, validation=2, test=4, seeds=3, clicks=3, start=Stage(6, 10, 1e-3, 0.98), run=Stage(5, 3, 3e-4, 0.97)
 )
 SMOKE = Scale(
-    4, 1, 1, seeds=1, clicks=2, start=Stage(1, 1, 1e-3, 0.9), run=Stage(1, 1, 3e-4, 0.9),
+    6, 1, 1, seeds=1, clicks=2, start=Stage(1, 1, 1e-3, 0.9), run=Stage(1, 1, 3e-4, 0.9),
     voxel_size_mm=(8.0, 8.0, 8.0), max_windows=1,
 )  # fmt: skip
 
@@ -99,6 +104,7 @@ def ablation(
     start = folder / START
     train(start, start_overlay(scale, checked, left_out(clean)))
     scores = score(start, START, 0, clean, scale.max_windows)
+    write_rules(folder / "rules.md", start / "model.pt", noisy, clean, scale.clicks)
     runs = [(seed, strategy) for seed in range(scale.seeds) for strategy in STRATEGIES]
     for seed, strategy in tqdm(runs, unit="run"):
         run = folder / f"{strategy}_{seed}"
@@ -238,6 +244,33 @@ def score(run: Path, strategy: str, seed: int, clean: Path, max_windows: int) ->
         scores.append(RunScore(strategy, seed, group, (one, three, five)))
     kept.write_text(json.dumps([vars(one) for one in scores]))
     return scores
+
+
+def write_rules(path: Path, weights: Path, noisy: Path, clean: Path, clicks: int) -> None:
+    """A table of what each rule of rectification flips on low-quality organs by the network that all runs start from."""
+    if path.exists():
+        return
+    net = load_network(weights)
+    labels = [
+        load_studies([data_list], "training", net.settings, leave_out=left_out(clean)) for data_list in (noisy, clean)
+    ]
+    targets = draw_known_targets(*labels, net.settings, net.window_size, most=RULE_TARGETS)
+    rules = [(share, flip) for flip in FLIPS for share in RULE_SHARES]
+    rectifications = [Rectification(threshold=share * LN2, flip=flip) for share, flip in rules]
+    counts = count_flips(ClickRollout(net, clicks=clicks), targets, rectifications)
+    lines = [
+        f"On {len(targets)} low-quality organs, {counts[0, 2]} of whose labels' voxels are wrong.",
+        "",
+        "| flip | H / ln 2 | voxels flipped | of these, corrected | of the wrong, corrected | wrong afterwards |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (share, flip), (flipped, corrected, wrong) in zip(rules, counts.tolist(), strict=True):
+        left = wrong - corrected + (flipped - corrected)
+        lines.append(
+            f"| {flip} | {share:g} | {flipped} | {corrected / max(flipped, 1):.2f} | {corrected / max(wrong, 1):.2f} | "
+            f"{left / max(wrong, 1):.2f} of before |"
+        )
+    path.write_text("\n".join(lines) + "\n")
 
 
 def plot_scores(scores: list[RunScore], path: Path) -> None:

@@ -7,7 +7,7 @@ from tiny_network import TinyNetwork
 from seganypet.data import WorkingStudy
 from seganypet.data.targets import split_targets
 from seganypet.training import ClickRollout, FlipDiagnostic
-from seganypet.training.flip_diagnostic import known_targets
+from seganypet.training.flip_diagnostic import count_flips, draw_known_targets, known_targets
 
 
 def study(high_quality: bool, extent: int) -> WorkingStudy:
@@ -51,3 +51,11 @@ def test_flips_are_counted_each_epoch(tmp_path):
     rows = list(csv.DictReader((tmp_path / "flips.csv").open()))
     expected = {"flipped_voxels": "37", "corrected_voxels": "36", "wrong_voxels": "36"}
     assert rows == [{"epoch": "1", **expected}, {"epoch": "2", **expected}]
+
+
+def test_rules_are_compared_on_the_same_predictions():
+    net = TinyNetwork()
+    targets = draw_known_targets([study(False, 7)], [study(True, 6)], net.settings, 16)
+    counts = count_flips(ClickRollout(net, clicks=2), targets, [FlipOutside(), lambda logits, label: label])
+    assert counts.tolist() == [[37, 36, 36], [0, 0, 36]]
+    assert draw_known_targets([study(True, 7)], [study(True, 6)], net.settings, 16) == []  # nothing noisy

@@ -67,30 +67,14 @@ class FlipDiagnostic:
         self.rectification = rectification
         self.path = Path(path)
         self.seed = seed
-        truth = {study.name: study for study in clean}
-        found = [
-            known
-            for study in noisy
-            if not study.high_quality and study.name in truth
-            for known in known_targets(study, truth[study.name], settings, rollout.network.window_size)
-        ]
-        order = np.random.default_rng(seed).permutation(len(found))[:most]
-        self.targets = [found[index] for index in order]
+        window_size = rollout.network.window_size
+        self.targets = draw_known_targets(noisy, clean, settings, window_size, most=most, seed=seed)
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
-    @torch.no_grad()
     def __call__(self, engine: Engine) -> None:
-        self.rollout.eval()
-        counts = np.zeros(3, int)
-        device = next(self.rollout.parameters()).device
-        for number, target in enumerate(self.targets):
-            noisy, clean = target.noisy.to(device)[None, None], target.clean.to(device)[None, None]
-            logits = self.rollout(target.image.to(device)[None], noisy, torch.tensor([self.seed + number]))
-            flipped = self.rectification(logits, noisy) != noisy
-            wrong = noisy != clean
-            counts += [int(flipped.sum()), int((flipped & wrong).sum()), int(wrong.sum())]
+        counts = count_flips(self.rollout, self.targets, [self.rectification], seed=self.seed)[0]
         begins = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", newline="") as file:
@@ -98,6 +82,52 @@ class FlipDiagnostic:
             if begins:
                 writer.writerow(COLUMNS)
             writer.writerow([engine.state.epoch, *counts.tolist()])
+
+
+@torch.no_grad()
+def count_flips(
+    rollout: ClickRollout, targets: Sequence[KnownTarget], rectifications: Sequence[Rectification], *, seed: int = 0
+) -> np.ndarray:
+    """What each rectification would flip: [n, 3] voxels flipped, flipped rightly, and wrong before, over all targets.
+
+    Args:
+        rollout: put into evaluation mode; its clicks are drawn on the noisy labels, as training draws them.
+        targets: with their truth.
+        rectifications: compared on the same predictions.
+        seed: target n is clicked from seed + n.
+    """
+    rollout.eval()
+    device = next(rollout.parameters()).device
+    counts = np.zeros((len(rectifications), 3), int)
+    for number, target in enumerate(targets):
+        noisy, clean = target.noisy.to(device)[None, None], target.clean.to(device)[None, None]
+        logits = rollout(target.image.to(device)[None], noisy, torch.tensor([seed + number]))
+        wrong = noisy != clean
+        for row, rectification in zip(counts, rectifications, strict=True):
+            flipped = rectification(logits, noisy) != noisy
+            row += [int(flipped.sum()), int((flipped & wrong).sum()), int(wrong.sum())]
+    return counts
+
+
+def draw_known_targets(
+    noisy: Sequence[WorkingStudy],
+    clean: Sequence[WorkingStudy],
+    settings: NetworkSettings,
+    window_size: int,
+    *,
+    most: int = 16,
+    seed: int = 0,
+) -> list[KnownTarget]:
+    """At most so many low-quality organs whose study has a clean twin, by lot; arguments as `FlipDiagnostic`'s."""
+    truth = {study.name: study for study in clean}
+    found = [
+        known
+        for study in noisy
+        if not study.high_quality and study.name in truth
+        for known in known_targets(study, truth[study.name], settings, window_size)
+    ]
+    order = np.random.default_rng(seed).permutation(len(found))[:most]
+    return [found[index] for index in order]
 
 
 def known_targets(
