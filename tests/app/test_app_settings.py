@@ -20,17 +20,20 @@ def test_defaults(bundle):
     assert settings.device.type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert settings.labels == DEFAULT_LABELS
     assert settings.model == "seganypet"
+    assert settings.final_quality == "low"
 
 
 def test_everything_said(bundle, tmp_path):
     other = tmp_path / "other.pth"
     other.write_bytes(b"")
     conf = {"weights": str(other), "device": "cpu", "labels": "liver, spleen,,liver,lesion ", "encode_ahead_s": "0"}
+    conf["final_quality"] = "high"
     settings = AppSettings.from_conf(conf, bundle)
     assert settings.weights == other
     assert settings.device == torch.device("cpu")
     assert settings.labels == ("liver", "spleen", "lesion")
     assert settings.encode_ahead_s == 0
+    assert settings.final_quality == "high"
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,7 @@ def test_everything_said(bundle, tmp_path):
         ({"embedding_mb": "many"}, ValueError, "embedding_mb.*'many'"),
         ({"study_mb": "0"}, ValueError, "study_mb.*'0'"),
         ({"encode_ahead_s": "nan"}, ValueError, "encode_ahead_s"),
+        ({"final_quality": "expert"}, ValueError, "final_quality must be high or low, got 'expert'"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(bundle, conf, error, named):

@@ -196,7 +196,7 @@ def test_monai_label_quality_and_names(tmp_path):
     save(tmp_path / "labels" / "final" / "a.nii.gz", labels(1, 2))
     save(tmp_path / "labels" / "final" / "b.nii.gz", labels(3))
     info = {"quality": "low", "label_info": [{"name": "spleen", "idx": 3}]}
-    index = {"objects": {"b": {"labels": {"tags": {"final": {"info": info}}}}}}
+    index = {"objects": {"b": {"labels": {"final": {"info": info}}}}}
     (tmp_path / "datastore_v2.json").write_text(json.dumps(index))
     found = find_monai_label(tmp_path, label_names={1: "liver", 2: "lesion"})
     assert problems_of(found) == {}
@@ -207,6 +207,27 @@ def test_monai_label_quality_and_names(tmp_path):
     assert {name: entry.quality for name, entry in entries.items()} == {"a": "high", "b": "low", "c": "low"}
     assert entries["a"].label_names == {1: "liver", 2: "lesion"}
     assert entries["b"].label_names == {3: "spleen"}  # as stored with it
+
+
+def test_targets_of_two_qualities_in_one_map_are_two_entries(tmp_path):
+    save(tmp_path / "a.nii.gz", uptake())
+    label = save(tmp_path / "labels" / "final" / "a.nii.gz", labels(1, 2, 3))
+    names = [{"name": name, "idx": value} for value, name in enumerate(("liver", "lesion", "spleen"), start=1)]
+    qualities = [{"idx": 1, "quality": "high"}, {"idx": 2, "quality": "low"}, {"idx": 3, "quality": "high"}]
+    info = {"quality": "low", "label_info": names, "targets": qualities}
+    index = {"objects": {"a": {"labels": {"final": {"info": info}}}}}
+    (tmp_path / "datastore_v2.json").write_text(json.dumps(index))
+    found = find_monai_label(tmp_path)
+    assert problems_of(found) == {}
+    image = tmp_path / "a.nii.gz"
+    assert [study.entry for study in found.studies] == [
+        Entry(image, label, {1: "liver", 3: "spleen"}, "high"),
+        Entry(image, label, {2: "lesion"}, "low"),
+    ]
+    assert {(study.name, study.group) for study in found.studies} == {("a", "a")}
+    qualities[1]["quality"] = "middling"
+    (tmp_path / "datastore_v2.json").write_text(json.dumps(index))
+    assert "quality 'middling', not high or low" in problems_of(find_monai_label(tmp_path))["a"]
 
 
 def test_a_label_without_an_image_or_a_name(tmp_path):

@@ -65,8 +65,13 @@ class SegAnyPETApp(MONAILabelApp):
         if self.studies.startswith(("http://", "https://")):
             if settings.MONAI_LABEL_DATASTORE.lower() in ("xnat", "dsa"):
                 return super().init_datastore()
-            return ArchiveStore.open(self.studies, self.volumes)
-        return StudyStore(self.studies, self.volumes, auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD)
+            return ArchiveStore.open(self.studies, self.volumes, final_quality=self.options.final_quality)
+        return StudyStore(
+            self.studies,
+            self.volumes,
+            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            final_quality=self.options.final_quality,
+        )
 
     def init_infers(self) -> dict[str, InferTask]:
         self.click_tasks = {self.options.model: ClickTask(self.options.labels, self.weights, self.volumes)}

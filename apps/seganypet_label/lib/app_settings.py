@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from seganypet.data.data_list import QUALITIES
+
 logger = logging.getLogger(__name__)
 
 DEFAULT_LABELS = (
@@ -38,6 +40,7 @@ class AppSettings:
         embedding_mb: bound on remembered embeddings.
         study_mb: bound on volumes kept in memory.
         encode_ahead_s: seconds a study just opened may be encoded in the background; 0 switches it off.
+        final_quality: of a final label whose reader did not say it; "high" where experts alone save.
     """
 
     bundle: Path
@@ -48,6 +51,7 @@ class AppSettings:
     embedding_mb: int = 2048
     study_mb: int = 2048
     encode_ahead_s: float = 120.0
+    final_quality: str = "low"
 
     @classmethod
     def from_conf(cls, conf: Mapping[str, str], bundle: Path) -> AppSettings:
@@ -79,6 +83,7 @@ class AppSettings:
             embedding_mb=int(_number(conf, "embedding_mb", cls.embedding_mb, least=1)),
             study_mb=int(_number(conf, "study_mb", cls.study_mb, least=1)),
             encode_ahead_s=_number(conf, "encode_ahead_s", cls.encode_ahead_s, least=0),
+            final_quality=_quality(conf, "final_quality", cls.final_quality),
         )
 
 
@@ -89,6 +94,13 @@ def _number(conf: Mapping[str, str], key: str, default: float, *, least: float) 
         raise ValueError(f"--conf {key} must be a number, got {conf[key]!r}") from None
     if not least <= value < float("inf"):
         raise ValueError(f"--conf {key} must be a number from {least:g} on, got {conf[key]!r}")
+    return value
+
+
+def _quality(conf: Mapping[str, str], key: str, default: str) -> str:
+    value = conf.get(key, default)
+    if value not in QUALITIES:
+        raise ValueError(f"--conf {key} must be {' or '.join(QUALITIES)}, got {value!r}")
     return value
 
 

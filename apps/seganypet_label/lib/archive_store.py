@@ -7,7 +7,6 @@ unknown series with a bare 500.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import tempfile
 import threading
@@ -20,15 +19,14 @@ import requests
 from fastapi import HTTPException
 from monailabel.config import settings
 from monailabel.datastore.local import ImageLabelModel
-from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException
 
 from lib.archive import Archive, ArchiveSeries
 from lib.archive_labels import newest_label
 from lib.click_request import BadRequest
-from lib.datastore import DICOM, StudyStore
-from lib.kept_files import keep
+from lib.datastore import DICOM, FINAL, StudyStore
 from lib.label_maps import read_label_map
+from lib.label_quality import LOW
 from lib.mask_files import nifti_bytes
 from lib.series_folders import SeriesFolder
 from lib.volumes import Volumes
@@ -38,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 LIST_EVERY_S = 30.0  # a list of thousands of series takes an archive a while; a series asked for by name is looked up
 SERIES = "series"  # folder of fetched series inside the cache
-FINAL = DefaultLabelTag.FINAL.value
 FETCHED = ".slices"  # how many slices the archive said a series had when it was fetched
 
 
@@ -52,23 +49,24 @@ class ArchiveStore(StudyStore):
         archive: where the series are.
         cache: folder of all caches; this archive's is made in it.
         volumes: where studies are read from.
+        final_quality: of a final label that is saved, or found in the archive, without its quality being said.
     """
 
-    def __init__(self, archive: Archive, cache: Path, volumes: Volumes) -> None:
+    def __init__(self, archive: Archive, cache: Path, volumes: Volumes, *, final_quality: str = LOW) -> None:
         self.archive = archive
         self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._listed: dict[str, ArchiveSeries] | None = None  # None until the archive has answered
         folder = cache / hashlib.md5(archive.url.encode(), usedforsecurity=False).hexdigest()
         (folder / SERIES).mkdir(parents=True, exist_ok=True)
-        super().__init__(str(folder), volumes, auto_reload=False)
+        super().__init__(str(folder), volumes, auto_reload=False, final_quality=final_quality)
         self._looked = time.monotonic()
 
     @classmethod
-    def open(cls, url: str, volumes: Volumes) -> ArchiveStore:
+    def open(cls, url: str, volumes: Volumes, *, final_quality: str = LOW) -> ArchiveStore:
         """The store of an archive's URL, in the cache folder of MONAI Label's settings."""
         cache = (settings.MONAI_LABEL_DICOMWEB_CACHE_PATH or "").strip()
         home = Path.home() / ".cache" / "monailabel" / "dicom"
-        return cls(Archive.open(url), Path(cache) if cache else home, volumes)
+        return cls(Archive.open(url), Path(cache) if cache else home, volumes, final_quality=final_quality)
 
     def name(self) -> str:
         return self.archive.url
@@ -204,7 +202,6 @@ class ArchiveStore(StudyStore):
                 info["seg"] = self.archive.store(file)
             except (requests.RequestException, OSError) as error:
                 info["seg"] = {"problem": str(error)}
-        keep(json.dumps(info, indent=2, default=str).encode(), self.root / "labels" / tag / f"{study_id}.json")
         self.update_label_info(study_id, tag, info)
         if "problem" in info["seg"]:
             raise HTTPException(

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from monailabel.datastore.local import DataModel, ImageLabelModel
+from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
 from lib.click_request import BadRequest
 from lib.kept_files import PRIVATE, keep, put_aside
 from lib.label_maps import put_target, read_label_map
+from lib.label_quality import LOW, give_quality, said_quality
 from lib.last_masks import LastMasks
 from lib.mask_files import nifti_bytes
 from lib.names import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, extension_of, is_study_id, is_tag
@@ -31,6 +33,7 @@ from lib.volumes import Volumes, write_study_nifti
 
 logger = logging.getLogger(__name__)
 
+FINAL = DefaultLabelTag.FINAL.value
 DICOM = "dicom"  # stands where a file's extension stands in an entry of the index
 NO_STUDIES = ("labels",)
 LOOK_EVERY_S = 5.0  # walking through thousands of DICOM files takes a while
@@ -43,10 +46,12 @@ class StudyStore(SharedIndex):
         folder: the studies folder.
         volumes: where studies are read from.
         auto_reload: follow files that others put there.
+        final_quality: of a final label that is saved without its quality being said.
     """
 
-    def __init__(self, folder: str, volumes: Volumes, *, auto_reload: bool = True) -> None:
+    def __init__(self, folder: str, volumes: Volumes, *, auto_reload: bool = True, final_quality: str = LOW) -> None:
         self.volumes = volumes
+        self.final_quality = final_quality
         self.last_masks = LastMasks()
         self._converting = threading.Lock()
         self._looked = 0.0
@@ -170,13 +175,14 @@ class StudyStore(SharedIndex):
         """Keep a label as labels/<tag>/<study>; what was there moves to .seganypet/replaced.
 
         A label whose info names one target, `{"label": "spleen"}`, is put into the label map that is there, beside the
-        other targets; any other label takes its place.
+        other targets; any other label takes its place. Info may say a `quality`, of what is saved.
 
         Raises:
             ImageNotFoundException: there is no such study.
-            BadRequest: a tag that is none, or a file that is no label map on the study's grid.
+            BadRequest: a tag or a quality that is none, or a file that is no label map on the study's grid.
         """
         tag = str(getattr(label_tag, "value", label_tag))
+        quality = said_quality(label_info or {}) or (self.final_quality if tag == FINAL else LOW)
         extension = extension_of(label_filename, LABEL_EXTENSIONS)
         if not is_tag(tag):
             raise BadRequest(f"tag must be a plain name without a path, got {tag!r}")
@@ -191,17 +197,19 @@ class StudyStore(SharedIndex):
             self._init_from_datastore_file()
             labels = self._datastore.objects[study_id].labels
             before = labels.get(tag)
+            known = before.info if before else {}
             old = folder / f"{study_id}{before.ext}" if before else None
             content, labelled = Path(label_filename).read_bytes(), label.voxels
             if info.get("label"):
                 voxels = read_label_map(old, volume).voxels if old else None
-                known = before.info.get("label_info", []) if before else []
-                labelled, info["label_info"] = put_target(label.voxels > 0, str(info["label"]), voxels, known)
+                names = known.get("label_info", [])
+                labelled, info["label_info"] = put_target(label.voxels > 0, str(info["label"]), voxels, names)
                 content, extension = nifti_bytes(labelled, volume.affine), ".nii.gz"
-            info |= describe_targets(labelled, info, before.info if before else {}, volume)
+            info |= describe_targets(labelled, info, known, volume)
+            give_quality(info, quality, known)
             for entry in info["targets"]:
                 entry |= self.last_masks.came_from(study_id, entry["name"], labelled == entry["idx"])
-                if entry.get("edited") is False and tag == "final":
+                if entry.get("edited") is False and tag == FINAL:
                     self.last_masks.note_saved(study_id, entry["name"])
             target, said = folder / f"{study_id}{extension}", folder / f"{study_id}.json"
             for file in (old, said):
@@ -213,6 +221,22 @@ class StudyStore(SharedIndex):
             labels[tag] = DataModel(info=info, ext=extension)
             self._update_datastore_file()
             return study_id
+
+    def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
+        """Add to what is said of a label, also in the JSON beside it; a quality becomes that of all its targets.
+
+        Raises:
+            LabelNotFoundException: there is none.
+            BadRequest: a quality that is none.
+        """
+        tag, quality = str(getattr(label_tag, "value", label_tag)), said_quality(info)
+        with self._lock:
+            if quality and "targets" not in info:
+                targets = self.get_label_info(label_id, tag).get("targets", [])
+                info = {**info, "targets": [{**target, "quality": quality} for target in targets]}
+            super().update_label_info(label_id, tag, info)
+            said = json.dumps(self.get_label_info(label_id, tag), indent=2, default=str)
+            keep(said.encode(), self.root / "labels" / tag / f"{label_id}.json")
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Take a label out of the store; the file moves to .seganypet/removed.

@@ -21,6 +21,7 @@ from lib.answers import respond
 from lib.click_request import BadRequest, ClickRequest, click_request, parse_params
 from lib.click_task import ClickAnswer
 from lib.datastore import StudyStore
+from lib.label_quality import LOW
 from lib.mask_files import mask_bytes
 from lib.readers import READER, may_save, note_reader
 
@@ -118,6 +119,7 @@ def save(app: SegAnyPETApp, study_id: str, model: str, request: ClickRequest, re
     clicks = [dataclasses.asdict(click) for click in request.clicks]
     info: dict[str, Any] = {"model": model, "params": result.params, "clicks": clicks, "client_id": request.client_id}
     info["label"] = result.params["label"]
+    info["quality"] = LOW  # nobody has seen it yet, whatever the tag
     with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
         file = Path(folder) / "mask.nii.gz"
         file.write_bytes(mask_bytes(result.mask, result.volume.affine, extension=".nii.gz"))

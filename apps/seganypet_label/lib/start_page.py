@@ -27,6 +27,7 @@ class MaskRow:
         clicks: how many it took; 0 where that is not known.
         who: reader or viewer.
         at: when, in seconds since 1970.
+        checked: whether an expert checked it.
     """
 
     label: str
@@ -35,6 +36,7 @@ class MaskRow:
     clicks: int
     who: str
     at: float
+    checked: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class PageState:
         found: how many there are.
         query: what was searched for.
         archive: whether the studies lie in an archive, so that OHIF opens them.
+        experts: whether readers are taken for experts unless they say otherwise.
     """
 
     server: Mapping[str, str]
@@ -85,6 +88,7 @@ class PageState:
     found: int
     query: str
     archive: bool
+    experts: bool = False
 
 
 def policy(nonce: str) -> str:
@@ -163,7 +167,7 @@ def _row(card: StudyCard, row: MaskRow, state: PageState) -> str:
     )
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.at)) if row.at else ""
     form = _form(card, row, state) if row.kind == LAST else ""
-    kind = "not saved" if row.kind == LAST else row.kind
+    kind = "not saved" if row.kind == LAST else f"{row.kind}, checked" if row.checked else row.kind
     tag = f'<span class="tag {"last" if row.kind == LAST else "saved"}">{escape(kind)}</span>'
     return (
         f"<tr><td>{escape(row.label)}</td><td>{tag}</td>{cells}<td class='number'>{row.clicks or ''}</td>"
@@ -180,7 +184,9 @@ def _form(card: StudyCard, row: MaskRow, state: PageState) -> str:
     return f"""<form method="post" action="/seganypet/final">{hidden}
 <input name="name" list="labels" required maxlength="64" value="{escape(name)}" placeholder="structure"
  aria-label="Structure"><input name="reader" class="reader" maxlength="64" placeholder="your name"
- aria-label="Your name"><button>Save as final</button></form>"""
+ aria-label="Your name"><input type="hidden" name="quality" value="low"><label><input type="checkbox" name="quality"
+ value="high"{" checked" if state.experts else ""}> checked by an expert</label>
+<button>Save as final</button></form>"""
 
 
 def _number(value: Any) -> str:

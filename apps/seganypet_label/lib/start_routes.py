@@ -18,6 +18,7 @@ from monailabel.interfaces.utils.app import app_instance
 
 from lib.click_request import BadRequest
 from lib.datastore import StudyStore
+from lib.label_quality import said_quality
 from lib.mask_files import mask_bytes
 from lib.readers import note_reader
 from lib.start_page import PageState, page, policy
@@ -54,13 +55,14 @@ def save_as_final(
     label: str = Form(),
     name: str = Form(max_length=64),
     reader: str = Form("", max_length=64),
+    quality: str = Form(""),
     q: str = Form(""),
     user: User = ANNOTATOR,
 ) -> RedirectResponse:
     """Keep the last mask of a study and label as a final label, beside the targets that are there already.
 
     Raises:
-        BadRequest: no name.
+        BadRequest: no name, or a quality that is none.
         HTTPException: 404 for a mask that the server does not remember.
     """
     note_reader(user)
@@ -68,6 +70,9 @@ def save_as_final(
     if not name:
         raise BadRequest("a final label needs a name")
     app: SegAnyPETApp = app_instance()
+    info = {"label": name, "model": app.options.model, "client_id": reader.strip(), "saved_from": "start page"}
+    info |= {"quality": quality} if quality else {}
+    said_quality(info)
     store = app.datastore()
     if not isinstance(store, StudyStore):
         raise HTTPException(404, "this server's datastore keeps no last masks")
@@ -76,7 +81,6 @@ def save_as_final(
     if shown is None:
         raise HTTPException(404, f"there is no mask {label!r} of study {study_id!r} to save: click again and save then")
     volume = app.access.study(study_id).volume
-    info = {"label": name, "model": app.options.model, "client_id": reader.strip(), "saved_from": "start page"}
     with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
         file = Path(folder) / "mask.nii.gz"
         file.write_bytes(mask_bytes(shown.mask(), volume.affine, extension=".nii.gz"))

@@ -46,6 +46,7 @@ def page_state(app: SegAnyPETApp, query: str) -> PageState:
         found=len(found),
         query=query,
         archive=isinstance(store, ArchiveStore),
+        experts=app.options.final_quality == "high",
     )
 
 
@@ -64,7 +65,8 @@ def _card(store: Any, study: str, entry: Mapping[str, Any], ahead: Mapping[str, 
         who = said.get("reader") or said.get("client_id") or ""
         for target in said.get("targets", []):
             clicks = target.get("clicks")
-            row = MaskRow(target["name"], tag, target, len(clicks or ()), str(who), float(said.get("ts", 0)))
+            at, checked = float(said.get("ts", 0)), target.get("quality") == "high"
+            row = MaskRow(target["name"], tag, target, len(clicks or ()), str(who), at, checked)
             rows.append(row)
     encoded = f"{ahead['state']}: {ahead['encoded']} of {ahead['windows'] or '?'} windows" if ahead else ""
     return StudyCard(

@@ -25,7 +25,7 @@ class FoundStudy:
     """A study with a label map.
 
     Args:
-        name: unique among the found.
+        name: of the study; its entries are left out together.
         group: whose scans must stay in one section, usually the patient.
         entry: image, label map, names and quality.
         section: "training", "validation" or "test" where the source says; None leaves it to the split.

@@ -20,8 +20,9 @@ ENDINGS = (".nii.gz", ".nii")
 def find_monai_label(folder: str | Path, *, label_names: Mapping[int, str] | None = None) -> Found:
     """The studies with a label under labels/final or labels/original; of both, the reader's.
 
-    A label's quality is what was stored with it ("quality" in the index), else high for `final` and low for `original`.
-    Its names are those stored with it ("label_info"), else `label_names`.
+    A target's quality is what the index says of it, else what it says of the label map, else high for `final` and low
+    for `original`; a map with targets of both qualities becomes two studies. Names are those stored with the map
+    ("label_info"), else `label_names`.
 
     Args:
         folder: the studies folder.
@@ -54,14 +55,20 @@ def find_monai_label(folder: str | Path, *, label_names: Mapping[int, str] | Non
             if image is None:
                 found.report(name, f"no image for label {label}")
                 continue
-            info = known.get("labels", {}).get("tags", {}).get(tag, {}).get("info", {})
+            info = known.get("labels", {}).get(tag, {}).get("info", {})
             quality = info.get("quality", usual_quality)
-            if quality not in QUALITIES:
-                found.report(name, f"label {label} is stored with quality {quality!r}, not {' or '.join(QUALITIES)}")
+            quality_of = {
+                int(item["idx"]): item.get("quality", quality) for item in info.get("targets", []) if "idx" in item
+            }
+            wrong = [one for one in (quality, *quality_of.values()) if one not in QUALITIES]
+            if wrong:
+                found.report(name, f"label {label} is stored with quality {wrong[0]!r}, not {' or '.join(QUALITIES)}")
                 continue
             stored = {int(item["idx"]): str(item["name"]) for item in info.get("label_info", []) if "idx" in item}
             here = present_names(label, stored or dict(label_names or {}), name, found)
-            found.studies.append(FoundStudy(name, name, Entry(image, label, here, quality)))
+            for one in sorted({quality_of.get(value, quality) for value in here} or {quality}):
+                members = {value: text for value, text in here.items() if quality_of.get(value, quality) == one}
+                found.studies.append(FoundStudy(name, name, Entry(image, label, members, one)))
     return found
 
 
