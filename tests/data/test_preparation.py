@@ -230,11 +230,17 @@ def test_targets_of_two_qualities_in_one_map_are_two_entries(tmp_path):
     assert "quality 'middling', not high or low" in problems_of(find_monai_label(tmp_path))["a"]
 
 
-def test_a_label_without_an_image_or_a_name(tmp_path):
+def test_a_label_without_an_image_or_a_name_or_in_another_format(tmp_path):
     save(tmp_path / "labels" / "final" / "gone.nii.gz", labels(1))
     save(tmp_path / "a.nii.gz", uptake())
     save(tmp_path / "labels" / "final" / "a.nii.gz", labels(1))
+    for name in ("b.nrrd", "c.seg.nrrd"):  # a reader's, so that the machine's below is not taken in its place
+        (tmp_path / "labels" / "final" / name).write_bytes(b"NRRD")
+    save(tmp_path / "b.nii.gz", uptake())
+    save(tmp_path / "labels" / "original" / "b.nii.gz", labels(1))
     problems = problems_of(find_monai_label(tmp_path))
+    assert "b.nrrd is no NIfTI" in problems["b"]
+    assert "c.seg.nrrd is no NIfTI" in problems["c"]
     assert "no image" in problems["gone"]
     assert "without a name: 1" in problems["a"]
 

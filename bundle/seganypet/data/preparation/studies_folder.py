@@ -15,6 +15,7 @@ from seganypet.pet import PetReadError, find_pet_series
 INDEX = "datastore_v2.json"
 TAGS = {"final": "high", "original": "low"}  # a reader's, a machine's
 ENDINGS = (".nii.gz", ".nii")
+OTHER_ENDINGS = (".seg.nrrd", ".nrrd")  # that MONAI Label keeps too
 
 
 def find_monai_label(folder: str | Path, *, label_names: Mapping[int, str] | None = None) -> Found:
@@ -39,11 +40,15 @@ def find_monai_label(folder: str | Path, *, label_names: Mapping[int, str] | Non
     found = Found()
     taken: set[str] = set()
     for tag, usual_quality in TAGS.items():
-        for label in sorted(path for path in (folder / "labels" / tag).glob("*") if path.name.endswith(ENDINGS)):
+        files = (path for path in (folder / "labels" / tag).glob("*") if path.name.endswith(ENDINGS + OTHER_ENDINGS))
+        for label in sorted(files):
             name = _stem(label)
             if name in taken:
                 continue
             taken.add(name)
+            if not label.name.endswith(ENDINGS):
+                found.report(name, f"label {label} is no NIfTI, which training needs")
+                continue
             known = index.get(name, {})
             image = next(
                 (folder / f"{name}{ending}" for ending in ENDINGS if (folder / f"{name}{ending}").is_file()), None
@@ -89,4 +94,4 @@ def _series_folders(folder: Path) -> dict[str, Path]:
 
 
 def _stem(path: Path) -> str:
-    return next(path.name.removesuffix(ending) for ending in ENDINGS if path.name.endswith(ending))
+    return next(path.name.removesuffix(ending) for ending in ENDINGS + OTHER_ENDINGS if path.name.endswith(ending))
