@@ -26,7 +26,10 @@ def test_every_config_is_run_here(repo):
 
 @pytest.mark.slow
 def test_train_from_the_repo_root_and_resume(repo, training_options, tmp_path):
-    run_bundle(repo, "training", "bundle/configs/train.json", training_options)
+    run_bundle(repo, "training", "bundle/configs/train.json", {**training_options, "validate_start": True})
+    said = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert (said["epoch"], said["epochs"]) == (1, 1)
+    assert 0 <= said["validation"]["start"] <= said["validation"]["best"] <= 1
     options = {**training_options, "resume": training_options.pop("run_dir"), "epochs": 2}
     options.pop("run_dir")
     printed = run_bundle(repo, "training", "bundle/configs/train.json", options)

@@ -11,6 +11,7 @@ from seganypet.training.parameters import parameter_groups
 from seganypet.training.progress import LossBar, StrategyScalars
 from seganypet.training.rectification import Rectification
 from seganypet.training.rollout import ClickRollout
+from seganypet.training.run_report import RunReport
 from seganypet.training.sampling import WindowSampler
 from seganypet.training.seeding import Seeding
 from seganypet.training.start import phantom_cohort, start_network
@@ -33,6 +34,7 @@ __all__ = [
     "Rectification",
     "RolloutLabel",
     "RunCheckpoint",
+    "RunReport",
     "Seeding",
     "StopOnBadLoss",
     "StrategyClock",

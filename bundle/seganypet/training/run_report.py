@@ -1,0 +1,70 @@
+"""What a run came to, for whoever started it as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+START = 1  # an evaluator's epochs count from 1
+
+
+class RunReport:
+    """Writes `report.json` when a run starts and after every epoch; replaced in one step.
+
+    It says `epoch`, `epochs`, and of the key metric of validation `start` (None where it was not asked for), `best` and
+    `best_epoch` (0 while nothing is better than the start). To be attached after validation and `RunCheckpoint`.
+
+    Args:
+        path: the file.
+        validator: the evaluator whose key metric decides which weights are best.
+        validate_start: validate what the run starts from too: later weights count as best, and are published, only
+            where they are better than that.
+        writes: whether this process writes; one of them does, all of them validate.
+    """
+
+    def __init__(
+        self, path: str | Path, validator: Engine, *, validate_start: bool = False, writes: bool = True
+    ) -> None:
+        self.path = Path(path)
+        self.validator: Any = validator
+        self.validate_start = validate_start
+        self.writes = writes
+        self._start: float | None = None
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self.begin)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.write)
+
+    def begin(self, engine: Engine) -> None:
+        """Validates before the first epoch where that is asked for; a resumed run has done so."""
+        if engine.state.epoch > 0 and self.path.is_file():
+            self._start = json.loads(self.path.read_text())["validation"]["start"]
+        elif self.validate_start:
+            self.validator.run(START)
+            self._start = float(self.validator.state.best_metric)
+            self.validator.state.best_metric_epoch = 0
+        self.write(engine)
+
+    def write(self, engine: Engine) -> None:
+        """Replaces the report by one of now."""
+        if not self.writes:
+            return
+        state = self.validator.state
+        validated = state.best_metric_epoch > 0 or self._start is not None
+        content = {
+            "epoch": engine.state.epoch,
+            "epochs": engine.state.max_epochs,
+            "validation": {
+                "start": self._start,
+                "best": float(state.best_metric) if validated else None,
+                "best_epoch": max(0, state.best_metric_epoch),
+            },
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        draft.write_text(json.dumps(content, indent=1))
+        draft.replace(self.path)

@@ -1,0 +1,73 @@
+"""A run says how far it is, and whether it came to anything better than it started from."""
+
+import json
+
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from tiny_run import tiny_trainer
+
+from seganypet.training import RunReport
+
+
+class Validator:
+    """Gives one value after the other, as MONAI's evaluator keeps its best."""
+
+    def __init__(self, *values: float) -> None:
+        self.values, self.runs = list(values), 0
+        self.state = type("State", (), {"best_metric": -1, "best_metric_epoch": -1, "epoch": 0})()
+
+    def run(self, epoch: int) -> None:
+        self.state.epoch = epoch
+        value = self.values[self.runs]
+        self.runs += 1
+        if value > self.state.best_metric:
+            self.state.best_metric, self.state.best_metric_epoch = value, epoch
+
+
+def run(path, validator: Validator, epochs: int, **options) -> list[dict]:
+    """Reports after each epoch of an engine that validates in each."""
+    engine, reports = Engine(lambda *_: None), []
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: validator.run(engine.state.epoch))
+    RunReport(path, validator, **options).attach(engine)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda _: reports.append(json.loads(path.read_text())))
+    engine.run([0], max_epochs=epochs)
+    return reports
+
+
+def test_later_weights_are_best_only_where_they_beat_the_start(tmp_path):
+    reports = run(tmp_path / "r.json", Validator(0.5, 0.4, 0.5, 0.6), 3, validate_start=True)
+    assert [(one["epoch"], one["epochs"]) for one in reports] == [(1, 3), (2, 3), (3, 3)]
+    found = [tuple(one["validation"].values()) for one in reports]
+    assert found == [(0.5, 0.5, 0), (0.5, 0.5, 0), (0.5, 0.6, 3)]
+
+
+def test_without_the_start_the_first_epoch_is_the_first_best(tmp_path):
+    (report,) = run(tmp_path / "r.json", Validator(0.4), 1)
+    assert report["validation"] == {"start": None, "best": 0.4, "best_epoch": 1}
+
+
+def test_nothing_is_written_by_the_other_processes(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        run(tmp_path / "r.json", Validator(0.4), 1, writes=False)
+
+
+def test_a_run_that_comes_to_nothing_leaves_what_it_started_from(tmp_path):
+    trainer = tiny_trainer(tmp_path, epochs=1)
+    start = {name: value.clone() for name, value in trainer.network.network.state_dict().items()}
+    values = iter((0.9, 0.1))
+    metric = trainer.evaluator.state  # what the evaluator says is put in its place after each validation
+
+    def say(evaluator: Engine) -> None:
+        evaluator.state.metrics["dice"] = next(values)
+
+    trainer.evaluator.add_event_handler(Events.EPOCH_COMPLETED, say)
+    handlers = trainer.evaluator._event_handlers[Events.EPOCH_COMPLETED]
+    handlers.insert(1, handlers.pop())  # after the metric, before what looks at it
+    RunReport(tmp_path / "report.json", trainer.evaluator, validate_start=True).attach(trainer)
+    trainer.run()
+    assert metric is trainer.evaluator.state
+    said = json.loads((tmp_path / "report.json").read_text())
+    assert said["validation"] == {"start": 0.9, "best": 0.9, "best_epoch": 0}
+    published = torch.load(tmp_path / "model.pt", weights_only=True)["model"]
+    assert all(torch.equal(published[name].float(), value.half().float()) for name, value in start.items())
