@@ -5,8 +5,8 @@
 
 Every run goes on from one network that was trained on the expert's labels alone, as the paper's start from a network
 that segments already; what is compared is what each strategy makes of the low-quality labels. Writes table.md,
-table.csv, table.png, flips.png and rules.md: what other thresholds H and ways of flipping would have flipped. Run again,
-it goes on where it stopped: finished runs are kept, a broken one continues from its last epoch.
+table.csv, table.png, flips.png and rules.md: what other thresholds H and ways of flipping would have flipped. Run
+again, it goes on where it stopped: finished runs are kept, a broken one continues from its last epoch.
 """
 
 import csv
@@ -247,7 +247,7 @@ def score(run: Path, strategy: str, seed: int, clean: Path, max_windows: int) ->
 
 
 def write_rules(path: Path, weights: Path, noisy: Path, clean: Path, clicks: int) -> None:
-    """A table of what each rule of rectification flips on low-quality organs by the network that all runs start from."""
+    """A table of what each rule of rectification flips on low-quality organs, as the common start sees them."""
     if path.exists():
         return
     net = load_network(weights)

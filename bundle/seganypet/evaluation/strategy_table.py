@@ -47,7 +47,7 @@ def paired_interval(first: Sequence[float], second: Sequence[float], level: floa
 
 
 def as_markdown(scores: Sequence[RunScore], strategies: Sequence[str], *, reference: str) -> str:
-    """Dice in per cent, mean ± standard deviation over seeds, and the paired gains of those after `reference` on it."""
+    """Dice in per cent, mean ± standard deviation over seeds, and paired gains of those after `reference` on it."""
     groups = sorted({score.group for score in scores})
     head = ["strategy", *(f"{group} @{click}" for group in groups for click in CLICKS)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
