@@ -45,9 +45,10 @@ def test_labels_worsen_with_strength(truth):
         drawn = [draw(truth, seed, strength=strength) for seed in range(5)]
         return float(np.mean([dice(one == value, truth[0] == value) for one in drawn for value in (1, 2)]))
 
-    weak, strong = mean_dice(0.3), mean_dice(1.0)
+    weak, strong, worst = mean_dice(0.3), mean_dice(1.0), mean_dice(2.0)
     assert 0.9 < weak < 1.0
     assert 0.6 < strong < weak
+    assert worst < strong
 
 
 def test_borders_move_by_as_much_as_is_said(truth):
@@ -109,5 +110,5 @@ def test_a_cohort_gets_a_low_quality_part(truth, tmp_path):
 
 
 def test_wrong_strengths_are_named():
-    with pytest.raises(ValueError, match=r"0 to 1, got 1\.2"):
-        Annotator(1.2)
+    with pytest.raises(ValueError, match=r"0 to 2, got 2\.2"):
+        Annotator(2.2)

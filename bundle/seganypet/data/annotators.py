@@ -29,7 +29,7 @@ class Annotator:
     """How badly labels are drawn.
 
     Args:
-        strength: 0, the truth, to 1; scales everything below.
+        strength: 0, the truth, to 2, where labels are worse than most networks; scales everything below.
         border_mm: standard deviation of a contour's distance from the true border, correlated over 15 mm.
         shift_mm: standard deviation, along each axis, of a target's shift as a whole.
         leak: probability that a target leaks into bright surroundings, up to 8 mm.
@@ -38,7 +38,7 @@ class Annotator:
         confused: probability that an organ loses a part next to a neighbour to it.
 
     Raises:
-        ValueError: a strength outside 0 to 1.
+        ValueError: a strength outside 0 to 2.
     """
 
     strength: float = 1.0
@@ -50,8 +50,8 @@ class Annotator:
     confused: float = 0.3
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength <= 1:
-            raise ValueError(f"strength must lie in 0 to 1, got {self.strength}")
+        if not 0 <= self.strength <= 2:
+            raise ValueError(f"strength must lie in 0 to 2, got {self.strength}")
 
     def draw(
         self,
