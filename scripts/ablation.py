@@ -270,8 +270,8 @@ def write_rules(path: Path, weights: Path, noisy: Path, clean: Path, clicks: int
     counts = count_flips(ClickRollout(net, clicks=clicks), targets, rectifications)
     label_dice = [dice(target.noisy.numpy(), target.clean.numpy()) for target in targets]
     lines = [
-        f"On {len(targets)} low-quality organs, whose labels have a mean Dice of {np.mean(label_dice):.2f} to the truth "
-        f"and {counts[0, 2]} wrong voxels.",
+        f"On {len(targets)} low-quality organs, whose labels have a mean Dice of {np.mean(label_dice):.2f} to the "
+        f"truth and {counts[0, 2]} wrong voxels.",
         "",
         "| flip | H / ln 2 | voxels flipped | of these, corrected | of the wrong, corrected | wrong afterwards |",
         "|---|---|---|---|---|---|",
@@ -292,8 +292,8 @@ def plot_scores(scores: list[RunScore], path: Path) -> None:
     for axes, group in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups, strict=True):
         for n, strategy in enumerate((START, *STRATEGIES)):
             lines = [one.dice for one in scores if (one.strategy, one.group) == (strategy, group)]
-            for dice in lines:
-                axes.plot(CLICKS, dice, color=f"C{n}", alpha=0.3)
+            for line in lines:
+                axes.plot(CLICKS, line, color=f"C{n}", alpha=0.3)
             if lines:
                 axes.plot(CLICKS, np.mean(lines, 0), color=f"C{n}", marker="o", label=strategy)
         axes.set(title=group, xlabel="clicks", ylabel="Dice", xticks=CLICKS)
