@@ -43,7 +43,7 @@ UNSEEN = ("aorta", "prostate", "lung_upper_lobe_left", "lung_lower_lobe_left", "
 
 
 START = "start"
-RULE_SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)  # of ln 2
+RULE_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)  # of ln 2
 RULE_TARGETS = 40
 
 

@@ -62,6 +62,12 @@ def test_disagreeing_keeps_what_the_prediction_confirms():
     assert Rectification(flip="disagreeing")(logits, label).flatten().tolist() == [False, True, False, True]
 
 
+def test_confident_flips_what_all_prompts_contradict():
+    logits = rollout([0.05], [0.4], [0.95], [0.6], [0.05])
+    rectified = Rectification(flip="confident", threshold=0.5 * LN2)(logits, bools(1, 1, 0, 0, 0))
+    assert rectified.flatten().tolist() == [False, True, True, False, False]  # H(0.05) = 0.199 < 0.347 < H(0.4)
+
+
 def test_released_code_flips_above_the_maps_own_mean():
     # logits ±2, ±1, 0: variances 4, 1, 0, mean 5/3; only the first voxel is above
     logits = torch.tensor([[2.0, 1.0, 0.0], [-2.0, -1.0, 0.0]])[None, None, :, None, None]
@@ -94,7 +100,7 @@ def test_share_of_flips_that_correct():
         ({"uncertainty": "std"}, "entropy, variance, got 'std'"),
         ({"threshold": "median"}, "a number or 'mean', got 'median'"),
         ({"threshold": 0.9}, r"0 to ln 2 = 0\.693"),
-        ({"flip": "never"}, "uncertain, disagreeing, got 'never'"),
+        ({"flip": "never"}, "uncertain, disagreeing, confident, got 'never'"),
     ],
 )
 def test_wrong_options_are_named(options, message):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 LN2 = math.log(2)  # the highest entropy of two classes, in nats
 UNCERTAINTIES = ("entropy", "variance")
-FLIPS = ("uncertain", "disagreeing")
+FLIPS = ("uncertain", "disagreeing", "confident")
 
 
 def mean_probability(logits: Tensor) -> Tensor:
@@ -59,8 +59,10 @@ class Rectification:
             it: unbounded, so that a certain network with large logits can still count as uncertain.
         threshold: H. The paper does not give it; 0.9·ln 2 flips where Ȳ lies between 0.32 and 0.68. "mean", each
             map's own mean, is the released code's: over a window of mostly certain voxels it flips every border.
-        flip: "uncertain", wherever U > H, whatever the prediction says (eq. 5 to the letter), or "disagreeing", only
-            where the mean prediction also contradicts the label: the letter flips right voxels as readily as wrong.
+        flip: "uncertain", wherever U > H, whatever the prediction says (eq. 5 to the letter); "disagreeing", only
+            where the mean prediction also contradicts the label: the letter flips right voxels as readily as wrong;
+            or "confident", where it contradicts the label and U < H: the reverse of eq. 5, which takes the prompts'
+            agreement against a label, not their doubt, as the sign that the label is wrong.
 
     Raises:
         ValueError: none of these, or an entropy threshold outside [0, ln 2].
@@ -96,7 +98,7 @@ class Rectification:
         probability = mean_probability(logits)
         doubt = entropy(probability) if self.uncertainty == "entropy" else logit_variance(logits)
         limit = doubt.mean(dim=(-3, -2, -1), keepdim=True) if isinstance(self.threshold, str) else self.threshold
-        flips = doubt > limit
-        if self.flip == "disagreeing":
+        flips = doubt < limit if self.flip == "confident" else doubt > limit
+        if self.flip != "uncertain":
             flips &= (probability > 0.5) != label
         return rectify(label, flips)
