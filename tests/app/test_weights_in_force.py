@@ -59,3 +59,32 @@ def test_a_broken_or_vanished_file_leaves_the_old_weights_in_force(tmp_path: Pat
     after = in_force(weights)
     assert after.weights_hash == before.weights_hash
     assert weights.info()["problem"] == ""
+
+
+def test_what_training_publishes_takes_over_from_the_file_given(tmp_path: Path):
+    given, trained = save_everything_network(tmp_path / "given.pt", seed=0), tmp_path / "trained" / "model.pt"
+    weights = Weights(given, torch.device("cpu"), cache_bytes=10**8, trained=trained)
+    before = weights.segmenter()
+    assert weights.info()["file"] == "given.pt"
+    save_everything_network(trained, seed=1)
+    after = in_force(weights)
+    assert after.weights_hash != before.weights_hash
+    assert weights.path == trained
+    save_everything_network(given, seed=2)
+    assert in_force(weights) is after
+
+
+def test_a_server_starts_from_what_training_published_unless_weights_are_given(tmp_path: Path, caplog):
+    given, trained = (save_everything_network(tmp_path / f"{seed}.pt", seed=seed) for seed in (0, 1))
+    options = {"device": torch.device("cpu"), "cache_bytes": 10**8, "trained": trained}
+    assert Weights(given, **options).path == trained
+    said = Weights(given, **options, start_trained=False)
+    assert said.path == given
+    assert "--conf weights is given" in caplog.text
+    save_everything_network(trained, seed=3)  # published while it serves
+    in_force(said)
+    assert said.path == trained
+    trained.write_bytes(b"half")
+    broken = Weights(given, **options)
+    assert broken.path == given
+    assert "does not load" in broken.info()["problem"]

@@ -12,6 +12,7 @@ from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.sessions import SessionInfo, Sessions
 
 import seganypet
@@ -23,6 +24,8 @@ from lib.encode_ahead import EncodeAhead
 from lib.names import is_session_id
 from lib.strategies import First, Random
 from lib.study_access import OpenStudy, StudyAccess
+from lib.train_task import UpdateModel
+from lib.trained_weights import trained_file
 from lib.volumes import Volumes
 from lib.weights import Weights
 from seganypet.inference import keep_freed_memory
@@ -47,9 +50,8 @@ class SegAnyPETApp(MONAILabelApp):
         keep_freed_memory()
         self.options = AppSettings.from_conf(conf, bundle=Path(seganypet.__file__).resolve().parents[1])
         self.volumes = Volumes(self.options.study_mb * MB)
-        self.weights = Weights(self.options.weights, self.options.device, cache_bytes=self.options.embedding_mb * MB)
+        self.weights_given = bool(conf.get("weights"))
         self.click_tasks: dict[str, ClickTask] = {}
-        self.ahead = EncodeAhead(self.weights, self.options.encode_ahead_s)
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -74,8 +76,23 @@ class SegAnyPETApp(MONAILabelApp):
         )
 
     def init_infers(self) -> dict[str, InferTask]:
+        store = self.datastore()
+        self.weights = Weights(
+            self.options.weights,
+            self.options.device,
+            cache_bytes=self.options.embedding_mb * MB,
+            trained=trained_file(store.root) if isinstance(store, StudyStore) else None,
+            start_trained=not self.weights_given,
+        )
+        self.ahead = EncodeAhead(self.weights, self.options.encode_ahead_s)
         self.click_tasks = {self.options.model: ClickTask(self.options.labels, self.weights, self.volumes)}
         return dict(self.click_tasks)
+
+    def init_trainers(self) -> dict[str, TrainTask]:
+        store, options = self.datastore(), self.options
+        if not isinstance(store, StudyStore):
+            return {}
+        return {options.model: UpdateModel(store, options.bundle, str(options.device), (options.model,))}
 
     def init_strategies(self) -> dict[str, Strategy]:
         return {"random": Random(), "first": First()}

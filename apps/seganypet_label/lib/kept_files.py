@@ -31,6 +31,10 @@ def put_aside(root: Path, file: Path, why: str) -> None:
     if file.exists():
         folder = root / PRIVATE / why / file.parent.relative_to(root)
         folder.mkdir(parents=True, exist_ok=True)
-        now = time.time_ns()
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 10**9)) + f".{now % 10**9:09d}"
-        file.replace(folder / f"{stamp}_{file.name}")
+        file.replace(folder / f"{time_stamp()}_{file.name}")
+
+
+def time_stamp() -> str:
+    """Now, for a file's name; later ones sort later."""
+    now = time.time_ns()
+    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 10**9)) + f".{now % 10**9:09d}"

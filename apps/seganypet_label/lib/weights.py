@@ -23,18 +23,20 @@ LOOK_EVERY_S = 1.0  # a stat per click would cost nothing, but a file being copi
 
 
 @dataclass(frozen=True)
-class _FileState:
+class FileState:
+    """Tells a file from what took its place."""
+
     mtime_ns: int
     size: int
 
     @classmethod
-    def of(cls, path: Path) -> _FileState:
+    def of(cls, path: Path) -> FileState:
         stat = path.stat()
         return cls(stat.st_mtime_ns, stat.st_size)
 
 
 class Weights:
-    """Loads a weights file and watches it.
+    """Loads a weights file and watches it, and the file in which training on this server's labels publishes.
 
     A file that changed is loaded beside the weights in force, while those go on answering, and takes over once it has
     loaded whole. One that does not load (half-copied, of another network) is reported and the weights in force stay.
@@ -43,19 +45,29 @@ class Weights:
         path: model.pt or a released .pth.
         device: where the network runs.
         cache_bytes: bound on remembered embeddings.
+        trained: where training publishes; once it does, that file is in force, and this one is watched no more.
+        start_trained: start from what training published before, where it did.
 
     Raises:
         ValueError: the file holds no network that the package knows; from `load_network`.
     """
 
-    def __init__(self, path: Path, device: torch.device, *, cache_bytes: int) -> None:
-        self.path, self._device, self._cache_bytes = path, device, cache_bytes
+    def __init__(
+        self,
+        path: Path,
+        device: torch.device,
+        *,
+        cache_bytes: int,
+        trained: Path | None = None,
+        start_trained: bool = True,
+    ) -> None:
+        self.path, self._device, self._cache_bytes, self._trained = path, device, cache_bytes, trained
         self._lock = threading.Lock()
         self._looked = time.monotonic()
-        self._state = _FileState.of(path)
         self._loading: threading.Thread | None = None
-        self._segmenter = self._load()
         self.problem = ""
+        self._states = {file: FileState.of(file) for file in (path, trained) if file and file.is_file()}
+        self._segmenter = self._first(start_trained)
 
     def segmenter(self) -> ClickSegmenter:
         """The segmenter of the weights in force."""
@@ -84,29 +96,54 @@ class Weights:
             if time.monotonic() - self._looked < LOOK_EVERY_S or (self._loading and self._loading.is_alive()):
                 return
             self._looked = time.monotonic()
-            try:
-                state = _FileState.of(self.path)
-            except OSError as error:
-                self.problem = f"{self.path.name} cannot be read ({error.strerror}); what was loaded stays in force"
-                return
-            if state != self._state:
-                self._state = state
-                self._loading = threading.Thread(target=self._take_over, name="new-weights", daemon=True)
+            changed = self._changed_file()
+            if changed is not None:
+                self._loading = threading.Thread(
+                    target=self._take_over, args=(changed,), name="new-weights", daemon=True
+                )
                 self._loading.start()
 
-    def _take_over(self) -> None:
+    def _changed_file(self) -> Path | None:
+        for file in dict.fromkeys(file for file in (self._trained, self.path) if file):
+            try:
+                state = FileState.of(file)
+            except OSError as error:
+                if file == self.path:
+                    self.problem = f"{file.name} cannot be read ({error.strerror}); what was loaded stays in force"
+                continue
+            if state != self._states.get(file):
+                self._states[file] = state
+                return file
+        return None
+
+    def _take_over(self, file: Path) -> None:
         try:
-            segmenter = self._load()
+            segmenter = self._load(file)
         except Exception as error:  # whatever a broken file raises, readers keep working
-            self.problem = f"{self.path.name} changed but does not load; what was loaded before stays in force"
+            self.problem = f"{file.name} changed but does not load; what was loaded before stays in force"
             logger.error("%s: %s", self.problem, error)
         else:
-            self._segmenter, self.problem = segmenter, ""
-            logger.info("new weights in force: %s", segmenter.weights_hash)
+            self._segmenter, self.path, self.problem = segmenter, file, ""
+            logger.info("new weights in force: %s of %s", segmenter.weights_hash, file)
 
-    def _load(self) -> ClickSegmenter:
+    def _first(self, start_trained: bool) -> ClickSegmenter:
+        if self._trained in self._states:
+            if not start_trained:
+                logger.warning("%s, which training published, is not in force: --conf weights is given", self._trained)
+                return self._load(self.path)
+            try:
+                segmenter = self._load(self._trained)
+            except Exception as error:
+                self.problem = f"{self._trained}, which training published, does not load; {self.path.name} is in force"
+                logger.error("%s: %s", self.problem, error)
+            else:
+                self.path = self._trained
+                return segmenter
+        return self._load(self.path)
+
+    def _load(self, file: Path) -> ClickSegmenter:
         return ClickSegmenter(
-            load_network(self.path),
+            load_network(file),
             device=self._device,
             cache_bytes=self._cache_bytes,
             autocast=torch.bfloat16 if self._device.type == "cuda" else None,

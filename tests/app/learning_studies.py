@@ -1,0 +1,86 @@
+"""Phantoms to learn from on a server, and weights that nothing can be worse than."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import torch
+from running_server import Server
+
+from seganypet.data import read_data_list, write_cohort
+from seganypet.data.data_list import Entry
+from seganypet.data.preparation import FoundStudy, split_studies
+from seganypet.networks import build_network, save_network
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a study of this name is never trained on."""
+    found = FoundStudy(name, name, Entry(Path(), Path(), {}))
+    return bool(split_studies([found], validation_share=0.2)["validation"])
+
+
+NAMES = [f"study_{number}" for number in range(40)]
+TRAINED_ON = [name for name in NAMES if not is_held_out(name)]
+HELD_OUT = [name for name in NAMES if is_held_out(name)]
+
+
+def save_silent_network(path: Path) -> Path:
+    """A compact network that answers every click with an empty mask, and whose first step of training changes that."""
+    torch.manual_seed(0)
+    net = build_network("compact")
+    with torch.no_grad():
+        net.decoder.head.weight.zero_()
+        net.decoder.head.bias.fill_(-0.01)
+    save_network(net, path)
+    return path
+
+
+@dataclass(frozen=True)
+class Phantoms:
+    """Coarse phantoms as studies of a server, with their truth.
+
+    Args:
+        studies: the studies folder.
+        truth: study → its entry of the cohort's data list.
+    """
+
+    studies: Path
+    truth: dict[str, Entry]
+
+    @classmethod
+    def write(cls, folder: Path, names: list[str]) -> Phantoms:
+        cohort = write_cohort(
+            folder / "cohort", len(names), 3, voxel_size_mm=(8, 8, 8), lesion_count=2, workers=1, progress=False
+        )
+        studies = folder / "studies"
+        studies.mkdir()
+        truth = dict(zip(names, read_data_list(cohort)["training"], strict=True))
+        for name, entry in truth.items():
+            shutil.copy(entry.image, studies / f"{name}.nii.gz")
+        return cls(studies, truth)
+
+    def save_truth(self, server: Server, study: str, quality: str) -> None:
+        """What a reader would save who knew the truth."""
+        entry, file = self.truth[study], server.log.parent / "label.nii.gz"
+        image = nib.load(entry.label)
+        voxels = np.asarray(image.dataobj)
+        nib.save(nib.Nifti1Image(np.where(np.isin(voxels, list(entry.label_names)), voxels, 0), image.affine), file)
+        info = {"label_info": [{"name": name, "idx": value} for value, name in entry.label_names.items()]}
+        server.client.save_label(study, str(file), "final", {**info, "quality": quality})
+
+    def click(self, study: str) -> dict:
+        """A click into the first of a study's targets, as a request."""
+        entry = self.truth[study]
+        value, name = next(iter(entry.label_names.items()))
+        inside = np.argwhere(np.asarray(nib.load(entry.label).dataobj) == value)
+        return {"label": name, "foreground": [inside[len(inside) // 2].tolist()], "background": []}
+
+
+def known(server: Server) -> dict:
+    """The server's index, as JSON."""
+    return json.loads(json.dumps(server.client.datastore()))
