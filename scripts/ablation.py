@@ -86,6 +86,9 @@ def ablation(
     smoke: bool = False,
     strength: float = 1.0,
     low_quality_share: float = 0.75,
+    flip: str = "uncertain",
+    threshold: float = 0.9,
+    consistency: float = 0.1,
     seeds: int | None = None,
 ) -> None:
     """Run what is left of the ablation and write its table.
@@ -95,11 +98,16 @@ def ablation(
         smoke: a minute or two instead of two hours, to see that everything works; its figures mean nothing.
         strength: of the simulated annotators, 0 to 2; see `Annotator`.
         low_quality_share: of the training phantoms whose labels they redraw.
+        flip: how CPCL rectifies; see `Rectification`.
+        threshold: H, as a share of ln 2.
+        consistency: λ_max.
         seeds: paired runs of each strategy, 3 by default; 0 stops after the start and rules.md.
     """
     scale, folder = (SMOKE if smoke else FULL), Path(output).resolve()
     if seeds is not None:
         scale = replace(scale, seeds=seeds)
+    method = {"rectification#flip": flip, "rectification#threshold": threshold * LN2, "ramp#highest": consistency}
+    keep_settings(folder, {"smoke": smoke, "strength": strength, "low_quality_share": low_quality_share} | method)
     clean = write_cohort(
         folder / "cohort",
         scale.phantoms,
@@ -116,10 +124,13 @@ def ablation(
     runs = [(seed, strategy) for seed in range(scale.seeds) for strategy in STRATEGIES]
     for seed, strategy in tqdm(runs, unit="run"):
         run = folder / f"{strategy}_{seed}"
-        train(run, run_overlay(scale, strategy, seed, noisy, clean, left_out(clean), run, start / "model.pt"))
+        overlay = run_overlay(scale, strategy, seed, noisy, clean, left_out(clean), run, start / "model.pt")
+        train(run, overlay | method)
         scores += score(run, strategy, seed, clean, scale.max_windows)
         table = as_markdown(scores, (START, *STRATEGIES), reference=STRATEGIES[0])
-        (folder / "table.md").write_text(header(scale, strength, low_quality_share) + table + "\n")
+        (folder / "table.md").write_text(
+            header(scale, strength, low_quality_share, f"{flip}, H = {threshold:g} ln 2") + table + "\n"
+        )
         write_csv(scores, folder / "table.csv")
     if not runs:
         return
@@ -128,15 +139,25 @@ def ablation(
     print((folder / "table.md").read_text())
 
 
-def header(scale: Scale, strength: float, share: float) -> str:
+def header(scale: Scale, strength: float, share: float, rule: str) -> str:
     """What the table rests on."""
     training = scale.phantoms - scale.validation - scale.test
     return (
         f"Dice in per cent on {scale.test} test phantoms, mean ± standard deviation over {scale.seeds} paired seed(s). "
         f"{training} training phantoms, the labels of {share:.0%} of them by simulated annotators of strength "
         f"{strength:g}. Every run goes on from `{START}`, which saw the other labels alone, for {scale.run.epochs} "
-        f"epochs. Below, the paired differences from `{STRATEGIES[0]}` with their 95 % confidence intervals.\n\n"
+        f"epochs; cpcl rectifies by the rule: {rule}. Below, the paired differences from `{STRATEGIES[0]}` with their 95 % confidence intervals.\n\n"
     )
+
+
+def keep_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Notes what the folder's runs have in common; ends where they were started with something else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / "settings.json"
+    if kept.exists() and (before := json.loads(kept.read_text())) != settings:
+        changed = [f"{key} {before.get(key)} → {value}" for key, value in settings.items() if before.get(key) != value]
+        sys.exit(f"ablation: {folder} holds runs of other settings ({', '.join(changed)}); take another --output")
+    kept.write_text(json.dumps(settings, indent=1))
 
 
 def left_out(clean: Path) -> list[str]:

@@ -33,3 +33,7 @@ def test_smoke_writes_the_table_and_goes_on_from_what_is_done(repo, tmp_path):
     assert again.returncode == 0, again.stderr
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/model.pt")} == trained
     assert (tmp_path / "table.md").read_text().splitlines() == lines
+
+    other = subprocess.run([*command, "--flip", "confident"], cwd=repo, capture_output=True, text=True, timeout=200)
+    assert other.returncode == 1
+    assert "rectification#flip uncertain → confident" in other.stderr
