@@ -165,9 +165,7 @@ def _overlay(settings: TrainSettings, data: TrainingData, start: Path, folder: P
         "validate_every": 1,
         "validate_start": True,
         "validate#studies#section": "validation" if data.validation else "training",
-        "validate#dataset#windows_per_study": max(
-            1, min(8, min(settings.windows, VALIDATION_WINDOWS) // len(judged_on))
-        ),
+        "validate#dataset#windows_per_study": max(1, min(8, validated)),
     }
 
 
