@@ -146,7 +146,8 @@ def header(scale: Scale, strength: float, share: float, rule: str) -> str:
         f"Dice in per cent on {scale.test} test phantoms, mean ± standard deviation over {scale.seeds} paired seed(s). "
         f"{training} training phantoms, the labels of {share:.0%} of them by simulated annotators of strength "
         f"{strength:g}. Every run goes on from `{START}`, which saw the other labels alone, for {scale.run.epochs} "
-        f"epochs; cpcl rectifies by the rule: {rule}. Below, the paired differences from `{STRATEGIES[0]}` with their 95 % confidence intervals.\n\n"
+        f"epochs; cpcl rectifies by the rule: {rule}. Below, the paired differences from `{STRATEGIES[0]}` with their "
+        "95 % confidence intervals.\n\n"
     )
 
 
