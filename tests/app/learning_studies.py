@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,16 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import torch
-from running_server import Server
+from lib.archive import ArchiveSeries
+from pydicom import dcmread
+from running_server import REPO, Server
+from small_studies import DICOM_AFFINE, SHAPE, hot_block
 
 from seganypet.data import read_data_list, write_cohort
 from seganypet.data.data_list import Entry
 from seganypet.data.preparation import FoundStudy, split_studies
-from seganypet.networks import build_network, save_network
+from seganypet.networks import load_network, save_network
+from seganypet.pet import write_pet_dicom_series
 
 
 def is_held_out(name: str) -> bool:
@@ -30,14 +33,38 @@ HELD_OUT = [name for name in NAMES if is_held_out(name)]
 
 
 def save_silent_network(path: Path) -> Path:
-    """A compact network that answers every click with an empty mask, and whose first step of training changes that."""
-    torch.manual_seed(0)
-    net = build_network("compact")
+    """The embedded network made to answer every click with an empty mask; a step of training changes that."""
+    net = load_network(REPO / "bundle" / "models" / "model.pt")
     with torch.no_grad():
         net.decoder.head.weight.zero_()
         net.decoder.head.bias.fill_(-0.01)
     save_network(net, path)
     return path
+
+
+class OneSeriesArchive:
+    """An archive of one series; what is stored in it is forgotten."""
+
+    url = "http://archive/dicom-web"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder)
+        header = dcmread(next(folder.iterdir()), stop_before_pixels=True)
+        self.series = ArchiveSeries(header.SeriesInstanceUID, header.StudyInstanceUID, SHAPE[2], {})
+
+    def pet_series(self) -> list[ArchiveSeries]:
+        return [self.series]
+
+    def fetch(self, study_uid: str, uid: str, folder: Path) -> int:
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return SHAPE[2]
+
+    def segmentations(self, study_uid: str) -> list[str]:
+        return []
+
+    def store(self, file: Path) -> dict[str, str]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -79,8 +106,3 @@ class Phantoms:
         value, name = next(iter(entry.label_names.items()))
         inside = np.argwhere(np.asarray(nib.load(entry.label).dataobj) == value)
         return {"label": name, "foreground": [inside[len(inside) // 2].tolist()], "background": []}
-
-
-def known(server: Server) -> dict:
-    """The server's index, as JSON."""
-    return json.loads(json.dumps(server.client.datastore()))

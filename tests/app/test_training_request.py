@@ -10,15 +10,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fastapi import HTTPException
-from learning_studies import HELD_OUT, TRAINED_ON
-from lib.archive import ArchiveSeries
+from learning_studies import HELD_OUT, TRAINED_ON, OneSeriesArchive
 from lib.archive_store import ArchiveStore
 from lib.datastore import StudyStore
 from lib.train_settings import TrainSettings
 from lib.trained_weights import publish, trained_file
 from lib.training_data import gather, too_few
 from lib.volumes import Volumes
-from pydicom import dcmread
 from small_studies import DICOM_AFFINE, HOT, SHAPE, hot_block, save_nifti
 
 from seganypet.data import read_data_list
@@ -126,31 +124,6 @@ def test_of_a_folder_with_several_series_the_right_one_is_trained_on(tmp_path):
     data = gather(store, TrainSettings(val_split=0.0))
     peaks = sorted(float(np.asarray(nib.load(entry.image).dataobj).max()) for entry in data.training)
     assert peaks == pytest.approx([8, 16], rel=0.01)
-
-
-class OneSeriesArchive:
-    """An archive of one series; what is stored in it is forgotten."""
-
-    url = "http://archive/dicom-web"
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder)
-        header = dcmread(next(folder.iterdir()), stop_before_pixels=True)
-        self.series = ArchiveSeries(header.SeriesInstanceUID, header.StudyInstanceUID, SHAPE[2], {})
-
-    def pet_series(self) -> list[ArchiveSeries]:
-        return [self.series]
-
-    def fetch(self, study_uid: str, uid: str, folder: Path) -> int:
-        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        return SHAPE[2]
-
-    def segmentations(self, study_uid: str) -> list[str]:
-        return []
-
-    def store(self, file: Path) -> dict[str, str]:
-        return {}
 
 
 def test_series_of_an_archive_are_trained_on_and_fetched_where_they_are_not_here(tmp_path):

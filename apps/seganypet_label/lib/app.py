@@ -11,8 +11,11 @@ from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
+from monailabel.utils.async_tasks.task import AsyncTask
+from monailabel.utils.async_tasks.utils import processes
 from monailabel.utils.sessions import SessionInfo, Sessions
 
 import seganypet
@@ -22,7 +25,9 @@ from lib.click_task import ClickTask
 from lib.datastore import StudyStore
 from lib.encode_ahead import EncodeAhead
 from lib.names import is_session_id
-from lib.strategies import First, Random
+from lib.scores import Scores, to_score
+from lib.scoring import UncertaintyScoring
+from lib.strategies import Diversity, First, HandedOut, Random, Uncertainty
 from lib.study_access import OpenStudy, StudyAccess
 from lib.train_task import UpdateModel
 from lib.trained_weights import trained_file
@@ -95,7 +100,21 @@ class SegAnyPETApp(MONAILabelApp):
         return {options.model: UpdateModel(store, options.bundle, str(options.device), (options.model,))}
 
     def init_strategies(self) -> dict[str, Strategy]:
-        return {"random": Random(), "first": First()}
+        strategies: dict[str, Strategy] = {"random": Random(), "first": First()}
+        store = self.datastore()
+        if isinstance(store, StudyStore):
+            self.scores, handed_out = Scores(store), HandedOut()
+            strategies["uncertainty"] = Uncertainty(self.scores, handed_out)
+            strategies["diversity"] = Diversity(self.scores, handed_out)
+        return strategies
+
+    def init_scoring_methods(self) -> dict[str, ScoringMethod]:
+        store = self.datastore()
+        return {"uncertainty": UncertaintyScoring(store, self.weights)} if isinstance(store, StudyStore) else {}
+
+    def async_scoring(self, method: str | None, params: dict[str, Any] | None = None) -> Any:
+        """Scoring that somebody asks for; MONAI Label would start it at every start, training and sample."""
+        return super().async_scoring(method, params) if method else {}
 
     def info(self) -> dict[str, Any]:
         return {**super().info(), "encoded_ahead": self.ahead.progress()}
@@ -108,8 +127,18 @@ class SegAnyPETApp(MONAILabelApp):
         sample: dict[str, Any] = super().next_sample(request)
         if sample:
             study = sample["id"]
+            if request.get("strategy") in ("uncertainty", "diversity"):
+                self._keep_scores_fresh()
             self.ahead.open(study, lambda: self.access.study(study).volume)
         return sample
+
+    def _keep_scores_fresh(self) -> None:
+        """Score what has no score of the weights in force, in the background, where nothing is being scored."""
+        store = self.datastore()
+        if not self._auto_update_scoring or not isinstance(store, StudyStore) or processes("scoring"):
+            return
+        if to_score(store, self.scores.known(), self.weights.segmenter().weights_hash):
+            AsyncTask.run("scoring", request={"method": "uncertainty"})
 
     def opened(self, study: OpenStudy) -> None:
         """Somebody works on a study: encode the rest of it."""

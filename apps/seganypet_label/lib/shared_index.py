@@ -9,7 +9,7 @@ import contextlib
 import functools
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,16 @@ class SharedIndex(LocalDatastore):
                 partial.write_text(index, encoding="utf-8")
                 partial.replace(config)
                 self._config_ts = config.stat().st_mtime
+
+    def update_many_images_info(self, infos: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add to what is said of images, with one write of the index; those that are not there are passed over."""
+        with self._lock:
+            objects = self._datastore.objects
+            known = {image: info for image, info in infos.items() if image in objects}
+            for image, info in known.items():
+                objects[image].image.info.update(info)
+            if known:
+                self._update_datastore_file()
 
 
 def _locked(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -33,9 +33,9 @@ def refuse_unknown_tasks() -> None:
         if len(asked) != 1 or not asked <= set(known):
             detail = f"there is no {method} task {', '.join(map(repr, asked))}; there is {', '.join(known) or 'none'}"
             raise MONAILabelException(MONAILabelError.INVALID_INPUT, detail)
-        if method == "train":
+        if method != "batch_infer":
             params = {**(params or {}), WEIGHTS_IN_FORCE: str(app.weights.path)}
-            app._trainers[asked.pop()].check({**(request or {}), **params})
+            known[asked.pop()].check({**(request or {}), **params})
         if not more.get("enqueue") and any(task["status"] == "SUBMITTED" for task in tasks(method)):
             return None, f"a {method} task is about to start"  # MONAI Label sees those only whose process runs
         return run(method, request=request, params=params, **more)
