@@ -33,6 +33,7 @@ from seganypet.training import (
     StrategyClock,
     WindowSampler,
     call_network,
+    end_process_group,
     make_strategy,
     parameter_groups,
     prepare_rollout,
@@ -149,10 +150,7 @@ def main(folder: str, options: str) -> None:
     trainer.run()
     torch.save(gradients.steps, Path(folder) / f"gradients_{rank}.pt")
     if world_size > 1:
-        torch.distributed.barrier()  # none goes while another still writes
-        torch.distributed.destroy_process_group()
-        sys.stdout.flush()
-        os._exit(0)  # gloo's threads abort the interpreter's exit now and then ("terminate called without an ...")
+        end_process_group(trainer.network)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from seganypet.training.flip_diagnostic import FlipDiagnostic
 from seganypet.training.losses import BalancedClickLoss, DiceCEClickLoss
 from seganypet.training.panel import ClickPanel
 from seganypet.training.parameters import parameter_groups
+from seganypet.training.process_group import end_process_group
 from seganypet.training.progress import LossBar, StrategyScalars
 from seganypet.training.rectification import Rectification
 from seganypet.training.rollout import ClickRollout
@@ -41,6 +42,7 @@ __all__ = [
     "StrategyScalars",
     "WindowSampler",
     "call_network",
+    "end_process_group",
     "make_strategy",
     "parameter_groups",
     "phantom_cohort",
