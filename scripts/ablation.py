@@ -20,6 +20,7 @@ from typing import Any
 import fire
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
@@ -334,6 +335,7 @@ def plot_flips(paths: list[Path], path: Path) -> None:
                   for epoch, row in rows.items()]  # fmt: skip
         axes.plot(list(rows), shares, marker="o", label=file.parent.name)
     axes.set(xlabel="epoch", ylabel="share of flips that correct", ylim=(0, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     figure.savefig(path, dpi=120)
 
