@@ -14,7 +14,7 @@ from running_server import MODEL, Server, start_server
 pytestmark = pytest.mark.slow
 STUDIES = [*TRAINED_ON[:2], HELD_OUT[0], TRAINED_ON[2]]
 QUALITIES = dict(zip(STUDIES, ("high", "low", "high", "low"), strict=True))
-QUICK = {"max_epochs": 1, "windows": 4, "learning_rate": 0.05}
+QUICK = {"max_epochs": 1, "windows": 8, "learning_rate": 0.002}
 
 
 @pytest.fixture(scope="module")
