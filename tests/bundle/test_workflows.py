@@ -93,8 +93,12 @@ def test_evaluate(cohort, weights, tmp_path):
     workflow = run([f"{CONFIGS}/evaluate.json"], "infer", options)
     targets = json.loads((tmp_path / "evaluation.json").read_text())["targets"]
     assert len(targets) == len(workflow.parser.get_parsed_content("dataset"))
-    assert all(target["dice"] == [0.0, 0.0] for target in targets)  # these weights answer nothing
-    assert workflow.parser.get_parsed_content("evaluator").state.metrics["dice_1"] == 0.0
+    first = [target["dice"][0] for target in targets]
+    assert all(len(target["dice"]) == 2 for target in targets)
+    # these weights answer nothing, so that each click brings the voxels around it and no more
+    assert all(dice < 0.5 for dice in first)
+    metric = workflow.parser.get_parsed_content("evaluator").state.metrics["dice_1"]
+    assert metric == pytest.approx(sum(first) / len(first), abs=1e-6)
 
 
 def test_inference(cohort, weights, tmp_path):

@@ -13,7 +13,7 @@ import torch
 
 from seganypet.data import Entry, LoadStudy, WindowDataset, load_studies, write_data_list
 from seganypet.data import kept_studies as kept
-from seganypet.networks.settings import DEFAULT_SETTINGS
+from seganypet.networks.settings import DEFAULT_SETTINGS, Rung
 
 SETTINGS = DEFAULT_SETTINGS["compact"]
 NAMES = {1: "liver", 2: "lesion"}
@@ -53,7 +53,7 @@ def reads(monkeypatch):
 
 
 def windows(studies):
-    return WindowDataset(studies, SETTINGS, window_size=16, seed=3)
+    return WindowDataset(studies, SETTINGS, rungs=[Rung(3.0, 16, "grid")], seed=3)
 
 
 def test_windows_are_those_of_studies_in_memory_and_a_second_run_reads_no_image(data_list, tmp_path, monkeypatch):

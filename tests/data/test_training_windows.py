@@ -4,8 +4,10 @@ import torch
 
 from seganypet.data import WindowDataset, WorkingStudy
 from seganypet.data.targets import split_targets
-from seganypet.data.windows import crop, random_affine
-from seganypet.networks.settings import DEFAULT_SETTINGS
+from seganypet.data.window_cutting import WindowCut, draw_deformation, random_affine
+from seganypet.networks.settings import DEFAULT_SETTINGS, Rung
+
+FINE, COARSE = Rung(1.5, 16), Rung(3.0, 32, "grid")
 
 
 @pytest.fixture
@@ -15,11 +17,11 @@ def study():
     labels[30:34, 30:34, 30:34] = 2
     uptake = torch.where(labels == 2, 8.0, torch.where(labels == 1, 2.0, 0.3)).half()
     target_map, targets = split_targets(labels, {1: "liver", 2: "lesion_1"})
-    return WorkingStudy("made up", uptake, target_map, tuple(targets), True)
+    return WorkingStudy("made up", uptake, target_map, (3.0, 3.0, 3.0), tuple(targets), True)
 
 
 def dataset(study, **options):
-    return WindowDataset([study], DEFAULT_SETTINGS["compact"], window_size=32, **options)
+    return WindowDataset([study], DEFAULT_SETTINGS["compact"], **{"rungs": [COARSE], **options})
 
 
 def test_a_window_follows_from_seed_epoch_and_index(study):
@@ -53,14 +55,53 @@ def test_validation_windows_do_not_change(study):
 
 def test_no_studies_is_an_error():
     with pytest.raises(ValueError, match="no studies"):
-        WindowDataset([], DEFAULT_SETTINGS["compact"], window_size=32)
+        WindowDataset([], DEFAULT_SETTINGS["compact"], rungs=[COARSE])
 
 
-def test_crop_is_zero_beyond_the_volume():
-    volume = torch.arange(8.0).reshape(2, 2, 2) + 1
-    out = crop(volume, np.array([-1, 0, 1]), 2)
-    assert out.flatten().tolist() == [0, 0, 0, 0, 2, 0, 4, 0]
-    assert crop(volume, np.array([5, 0, 0]), 2).eq(0).all()
+def test_a_fine_window_is_centred_on_a_click_in_its_target(study):
+    windows = dataset(study, rungs=[FINE, COARSE], windows_per_study=8, finer_share=0.75, finer_lesion_share=1.0)
+    assert windows.rung_of.tolist() == [0] * 6 + [1] * 2
+    for epoch in range(4):
+        windows.set_epoch(epoch)
+        item = windows[epoch]
+        assert item["image"].shape == (1, 16, 16, 16)
+        point = item["first_click"][0]
+        assert (point - 8).abs().max() <= 0.5
+        # 4 voxels of 3 mm, stretched by at most 1.25 · 1.08 an axis, fill 8 to 11 of 1.5 mm; the click lies on them
+        assert item["targets"][0][tuple((point + 0.5).floor().long())]
+        assert (item["first_click"][1:] == -1).all()
+        assert (windows[6]["first_click"] == -1).all()
+        assert windows[6]["image"].shape == (1, 32, 32, 32)
+
+
+def test_a_straight_cut_is_the_study_where_the_spacings_agree():
+    voxels = torch.arange(1.0, 9).reshape(2, 2, 2)
+    labels = torch.ones(2, 2, 2, dtype=torch.int16)
+    study = WorkingStudy("s", voxels.half(), labels, (3.0, 3.0, 3.0), (), True)
+    # window voxel 0 lies at study voxel (−1, 0, 1)
+    cut = WindowCut(study, np.array([-1.0, 0, 1]), np.zeros(3), spacing_mm=3.0, size=2)
+    assert cut.uptake().flatten().tolist() == [0, 0, 0, 0, 2, 0, 4, 0]
+    assert cut.masks([1])[0].flatten().tolist() == [False] * 4 + [True, False, True, False]
+    assert cut.targets_near() == {1: 2}
+    assert WindowCut(study, np.array([5.0, 0, 0]), np.zeros(3), spacing_mm=3.0, size=2).uptake().eq(0).all()
+
+
+def test_a_finer_cut_interpolates_linearly():
+    voxels = torch.tensor([0.0, 4.0]).view(2, 1, 1)
+    study = WorkingStudy("s", voxels.half(), (voxels > 0).short(), (3.0, 3.0, 3.0), (), True)
+    cut = WindowCut(study, np.array([0.0, 0, 0]), np.zeros(3), spacing_mm=1.0, size=4)
+    # 0, 1, 2, 3 mm from the first voxel's centre; across, 1 mm is still inside the 3 mm voxel, 2 mm is not
+    assert cut.uptake()[:, 0, 0].tolist() == pytest.approx([0, 4 / 3, 8 / 3, 4], abs=1e-6)
+    assert cut.uptake()[3, :, 0].tolist() == pytest.approx([4, 4, 0, 0], abs=1e-6)
+    assert cut.masks([1])[0][:, 0, 0].tolist() == [False, False, True, True]
+
+
+def test_a_turned_window_turns_uptake_and_targets_alike(study):
+    deformation = draw_deformation(np.random.default_rng(5), 16)
+    still = WindowCut(study, np.array([31.5] * 3), np.full(3, 8.0), spacing_mm=1.5, size=16, deformation=deformation)
+    hot = still.uptake() > 4.5 * deformation.gain
+    both = 2 * (hot & still.masks([2])[0]).sum() / (hot.sum() + still.masks([2])[0].sum())
+    assert both > 0.9
 
 
 def test_affines_stay_close_to_a_rigid_motion():

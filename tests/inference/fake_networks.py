@@ -1,6 +1,7 @@
 """Small volumes, and networks whose answer is known by hand."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,26 +9,28 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import nn
 
+from seganypet.networks.click_network import ClickNetwork
 from seganypet.networks.compact import CompactNetwork
 from seganypet.networks.settings import DEFAULT_SETTINGS, NetworkSettings
 from seganypet.pet import PetVolume
 
 
-class ComponentNet(nn.Module):
+class ComponentNet(ClickNetwork):
     """Answers with the connected hot regions that a positive click or the previous mask touches and no negative does.
 
     Hot is SUV above 0.5; the logits are linear in SUV there, −1 elsewhere.
     """
 
-    def __init__(self, *, window=16, stride=2, spacing_mm=2.0, placement="grid", points="accumulated"):
+    def __init__(self, *, window=16, stride=2, spacing_mm=2.0, placement="grid", points="accumulated", finer=()):
         super().__init__()
-        self.settings = NetworkSettings("compact", spacing_mm, "asinh_suv", placement, points)
+        self.settings = NetworkSettings("compact", spacing_mm, "asinh_suv", placement, points, finer)
         self.window_size, self.logit_stride = window, stride
         self.register_buffer("weights", torch.zeros(1))
         self.encoded, self.decoded, self.threads_inside = [], [], 0
 
     def encode(self, image):
-        assert image.shape == (1, 1, *(self.window_size,) * 3)
+        assert image.shape[:2] == (1, 1)
+        assert image.shape[2] in [rung.window_size for rung in self.rungs]
         self._alone()
         self.encoded.append(image.clone())
         return F.avg_pool3d(torch.sinh(image), self.logit_stride)
@@ -65,7 +68,7 @@ class BallNet(ComponentNet):
 
     def decode(self, embedding, points=None, point_labels=None, mask_logits=None):
         stride = self.logit_stride
-        centres = (torch.arange(self.window_size // stride) + 0.5) * stride - 0.5
+        centres = (torch.arange(embedding.shape[-1]) + 0.5) * stride - 0.5
         cells = torch.stack(torch.meshgrid(centres, centres, centres, indexing="ij"), -1)
         squared = (cells - points[0, -1]).square().sum(-1)
         return (self.radius**2 + (stride**2 / 2 if stride > 1 else 0) - squared)[None, None]
@@ -79,7 +82,7 @@ class SmallCompact(CompactNetwork):
     def __init__(self):
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            super().__init__(DEFAULT_SETTINGS["compact"])
+            super().__init__(replace(DEFAULT_SETTINGS["compact"], finer=()))
             for parameter in self.parameters():
                 if not parameter.any():
                     nn.init.normal_(parameter, std=0.1)

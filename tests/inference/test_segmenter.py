@@ -64,7 +64,8 @@ def test_a_window_of_its_own_is_centred_on_the_click():
     # voxel 8 of the window is the clicked one; 5 planes lie before the volume's first
     assert torch.allclose(window[6:10, 7:11, 13:16], torch.tensor(2.0))
     assert not window[:, :, :5].any()
-    assert not mask.any()  # the click lies beside the cube
+    assert mask[10, 9, 3]  # the click lies beside the cube: it brings the cells around it, of 4 mm, and no more
+    assert mask.sum() <= 2**3 * 7
 
 
 def test_an_answered_list_and_its_prefixes_are_not_decoded_again(component_net):
@@ -164,7 +165,9 @@ def test_distant_targets_are_joined_and_a_negative_click_touches_only_its_own():
     left, details = segmenter.segment_with_details(volume, [*clicks, Click((32, 32, 51), positive=False)])
     assert details.windows_decoded == 1
     assert left[10, 10, 10]
-    assert not left[30:].any()
+    assert left[33, 33, 52]  # the net gave the whole box up, but this voxel was clicked
+    assert not left[32, 32, 51]
+    assert left[30:].sum() < 30
 
 
 def test_earlier_negative_clicks_are_given_to_a_new_window():
@@ -207,8 +210,9 @@ def test_thin_volumes_work(placement, shape):
 def test_constant_volumes_work(component_net, value):
     volume = PetVolume(np.full((24, 24, 24), value, dtype=np.float32), np.diag([2.0, 2.0, 2.0, 1.0]))
     mask = ClickSegmenter(component_net).segment(volume, [Click((12, 12, 12))])
+    assert mask[12, 12, 12]
     assert mask.all() == (value > 0)
-    assert mask.any() == (value > 0)
+    assert value > 0 or mask.sum() < 8**3
 
 
 def test_a_volume_without_suv_is_segmented(component_net):

@@ -14,7 +14,7 @@ def test_it_is_the_networks_own_click_loop():
     voxels = np.random.default_rng(0).gamma(1.0, 1.0, (16, 16, 16)).astype(np.float32)
     volume = PetVolume(voxels, np.diag([3.0, 3.0, 3.0, 1.0]))  # one window, on the working grid already
     clicks = [Click((8, 9, 10)), Click((3, 9, 10), False), Click((10, 11, 8))]
-    segmenter = ClickSegmenter(net, half_storage=False)
+    segmenter = ClickSegmenter(net, half_storage=False, rules=False)
     masks = [segmenter.segment(volume, clicks[: number + 1]) for number in range(3)]
     with torch.inference_mode():
         embedding = net.encode(torch.asinh(torch.tensor(voxels))[None, None])

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from seganypet.data.preprocessing import WorkingGrid
-from seganypet.inference.tiles import blend, next_window, paint, taper, target_mask
+from seganypet.inference.tiles import blend, next_window, paint, taper
 
 
 def test_weights_of_half_overlapping_windows_sum_to_one():
@@ -36,18 +36,6 @@ def test_cells_nobody_answered_are_not_covered():
     assert field.logits.shape == (3, 3, 2)
     assert not field.covered[2, 0].any()
     assert (field.logits[2, 0] == 0).all()
-
-
-def test_islands_that_no_clicked_window_sees_are_dropped():
-    logits = torch.full((4, 4, 4), -1.0)
-    logits[1, 1, 1] = 1.0
-    other = torch.full((4, 4, 4), -1.0)
-    other[3, 3, 3] = 5.0
-    tiles = {(0, 0, 0): logits, (2, 0, 0): other}
-    field = blend(tiles, 1)
-    assert int((field.logits > 0).sum()) == 2
-    assert torch.nonzero(target_mask(field, [(0, 0, 0)], 4, 1)).tolist() == [[1, 1, 1]]
-    assert int(target_mask(field, list(tiles), 4, 1).sum()) == 2
 
 
 def test_a_target_is_followed_through_the_face_most_of_it_leaves_by():
@@ -86,7 +74,7 @@ def test_painting_only_the_target_equals_painting_everything():
     everything, values = grid.logits_to_source(logits, (3, -2, 5), 2)
     whole = np.zeros(grid.source_shape, dtype=bool)
     whole[everything] = (values > 0).numpy()
-    box, mask = paint(blend({(3, -2, 5): logits}, 2), logits > 0, grid, 2)
+    box, mask = paint(blend({(3, -2, 5): logits}, 2), grid, 2)
     painted = np.zeros_like(whole)
     painted[box] = mask
     assert whole.sum() > 0
@@ -96,5 +84,5 @@ def test_painting_only_the_target_equals_painting_everything():
 def test_nothing_to_paint():
     grid = WorkingGrid((8, 8, 8), np.eye(4), 1.0)
     logits = torch.full((4, 4, 4), -1.0)
-    _, mask = paint(blend({(0, 0, 0): logits}, 1), logits > 0, grid, 1)
+    _, mask = paint(blend({(0, 0, 0): logits}, 1), grid, 1)
     assert mask.size == 0

@@ -15,7 +15,9 @@ def study(high_quality: bool, extent: int) -> WorkingStudy:
     labels[6:12, 6:12, 6 : 6 + extent] = 1
     labels[20:22, 20:22, 20:22] = 2
     target_map, targets = split_targets(labels, {1: "liver", 2: "lesion_1"})
-    return WorkingStudy("s.nii.gz", torch.ones(24, 24, 24).half(), target_map, tuple(targets), high_quality)
+    return WorkingStudy(
+        "s.nii.gz", torch.ones(24, 24, 24).half(), target_map, (3.0, 3.0, 3.0), tuple(targets), high_quality
+    )
 
 
 class FlipOutside:

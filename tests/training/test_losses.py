@@ -3,7 +3,14 @@ import math
 import pytest
 import torch
 
-from seganypet.training.losses import NEGATIVES_FLOOR, BalancedClickLoss, balanced_entropy, soft_dice_loss
+from seganypet.training.losses import (
+    EVEN_FLOOR,
+    NEGATIVES_SHARE,
+    BalancedClickLoss,
+    balanced_entropy,
+    even_entropy,
+    soft_dice_loss,
+)
 
 
 def test_soft_dice_by_hand():
@@ -22,8 +29,21 @@ def test_entropy_weighs_false_voxels_by_the_targets_size():
     logits = torch.zeros(10)
     target = torch.zeros(10)
     target[:2] = 1
-    expected = math.log(2) + 8 * math.log(2) / (2 * 2 + NEGATIVES_FLOOR)
+    expected = math.log(2) + 8 * math.log(2) / (2 * 2 + 10 * NEGATIVES_SHARE)
     assert balanced_entropy(logits, target).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_even_entropy_weighs_every_voxel_alike():
+    target = torch.zeros(10)
+    target[:2] = 1
+    assert even_entropy(torch.zeros(10), target).item() == pytest.approx(10 * math.log(2) / (4 + EVEN_FLOOR), rel=1e-6)
+    missed, false = torch.zeros(10), torch.zeros(10)
+    missed[0], false[9] = -3, 3
+    assert even_entropy(missed, target).item() == pytest.approx(even_entropy(false, target).item(), rel=1e-6)
+    loss = BalancedClickLoss(even=True)
+    by_hand = soft_dice_loss(missed, target) + 0.5 * even_entropy(missed, target)
+    shaped = missed.view(1, 1, 1, 10, 1, 1), target.view(1, 1, 10, 1, 1) > 0
+    assert loss(*shaped).item() == pytest.approx(by_hand.item(), rel=1e-6)
 
 
 def test_loss_is_the_mean_over_targets_and_clicks():

@@ -3,14 +3,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from seganypet.training.sampling import WindowSampler, quality_pattern
+from seganypet.training.sampling import WindowSampler, quality_pattern, turns
 
 
 class Windows:
     """A window dataset as far as a sampler knows it."""
 
-    def __init__(self, high: list[int], epoch: int = 1) -> None:
+    def __init__(self, high: list[int], epoch: int = 1, rungs: list[int] | None = None) -> None:
         self.high_quality = np.array(high, bool)
+        self.rung_of = np.array(rungs if rungs is not None else [0] * len(high))
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -81,3 +82,22 @@ def test_wrong_shares_and_ranks_are_named():
         order([1], high_share=1.5)
     with pytest.raises(ValueError, match="0 to 1, got 2"):
         order([1], rank=2, world_size=2)
+
+
+def test_turns_follow_the_shares():
+    assert turns(np.array([0.75, 0.25]), 8).tolist() == [0, 0, 1, 0, 0, 0, 1, 0]
+    assert turns(np.array([1.0]), 3).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("high", [[1] * 12, [1, 0] * 6])
+def test_a_batch_is_of_one_rung_and_every_window_comes_once(high):
+    rungs = [0] * 8 + [1] * 4
+    drawn = list(WindowSampler(Windows(high, rungs=rungs), high_share=None, batch_size=2))
+    assert sorted(drawn) == list(range(12))
+    of_batch = np.array(rungs)[drawn].reshape(-1, 2)
+    assert (of_batch[:, 0] == of_batch[:, 1]).all()
+    mixed = list(WindowSampler(Windows(high, rungs=rungs), high_share=0.5, batch_size=2))
+    of_batch = np.array(rungs)[mixed].reshape(-1, 2)
+    assert (of_batch[:, 0] == of_batch[:, 1]).all()
+    if 0 in high:
+        assert (np.array(high)[mixed].reshape(-1, 2).sum(1) == 1).all()

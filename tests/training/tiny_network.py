@@ -44,4 +44,4 @@ def make_study(number: int, high_quality: bool = True) -> WorkingStudy:
     noise = torch.from_numpy(random.normal(0, 0.1, labels.shape))
     uptake = (torch.where(labels == 2, 8.0, torch.where(labels == 1, 2.0, 0.3)) + noise).half()
     target_map, targets = split_targets(labels, {1: "liver", 2: "lesion_1"})
-    return WorkingStudy(f"study_{number}.nii.gz", uptake, target_map, tuple(targets), high_quality)
+    return WorkingStudy(f"study_{number}.nii.gz", uptake, target_map, (3.0, 3.0, 3.0), tuple(targets), high_quality)

@@ -62,7 +62,12 @@ def tiny_trainer(
     network, average = TinyNetwork().to(device), TinyNetwork().to(device)
     studies = [make_study(0, True), make_study(1, False)]
     windows = WindowDataset(
-        studies, network.settings, window_size=16, targets_per_window=2, windows_per_study=windows_per_study, seed=SEED
+        studies,
+        network.settings,
+        rungs=network.rungs,
+        targets_per_window=2,
+        windows_per_study=windows_per_study,
+        seed=SEED,
     )
     sampler = WindowSampler(windows, seed=SEED, rank=rank, world_size=world_size)
     loader = DataLoader(windows, batch_size=batch_size, sampler=sampler)
@@ -72,7 +77,7 @@ def tiny_trainer(
     optimizer = torch.optim.AdamW(parameter_groups(network, 0.01, 0.005), lr=0.01)
     schedule = WarmupCosineSchedule(optimizer, warmup_steps=2, t_total=steps)
     held_out = WindowDataset(
-        studies[:1], network.settings, window_size=16, targets_per_window=1, augment=False, seed=SEED + 1
+        studies[:1], network.settings, rungs=network.rungs, targets_per_window=1, augment=False, seed=SEED + 1
     )
     evaluator = SupervisedEvaluator(
         device=torch.device(device),

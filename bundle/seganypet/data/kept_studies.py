@@ -25,7 +25,7 @@ from seganypet.pet.series_listing import files_under
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # of what LoadStudy makes of the same files; one more, and no file of an earlier version is read
+VERSION = 2  # of what LoadStudy makes of the same files; one more, and no file of an earlier version is read
 IN_ONE_FILE = (".nrrd", ".mha")
 
 

@@ -7,6 +7,7 @@ that a volume stored flipped gives the same working image to the last bit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -92,6 +93,16 @@ class WorkingGrid:
         x, y, z = (self.matrix @ np.array([*ijk, 1.0]))[:3]
         return (float(x), float(y), float(z))
 
+    def from_centre_mm(self, ijk: tuple[float, float, float]) -> tuple[float, float, float]:
+        """A source voxel index as mm along the working axes from the volume's centre: the same on every spacing."""
+        x, y, z = ((p - (n - 1) / 2) * self.spacing_mm for p, n in zip(self.to_working(ijk), self.shape, strict=True))
+        return (x, y, z)
+
+    def at_mm(self, point_mm: tuple[float, float, float]) -> tuple[float, float, float]:
+        """The working voxel index of a point given by `from_centre_mm`."""
+        x, y, z = (p / self.spacing_mm + (n - 1) / 2 for p, n in zip(point_mm, self.shape, strict=True))
+        return (x, y, z)
+
     def resample(self, source: np.ndarray | Tensor, *, nearest: bool = False) -> Tensor:
         """A source array on the working grid.
 
@@ -115,6 +126,32 @@ class WorkingGrid:
             if abs(self.spacing_mm / self.source_spacing_mm[axis] - 1) >= 1e-9:
                 voxels = _apply_along(self.weights[axis], voxels, axis)
         return voxels.contiguous()
+
+    def window(self, source: np.ndarray | Tensor, origin: Sequence[int], size: int) -> Tensor:
+        """The part of `resample(source)` that a window holds, cut from the source: zero beyond the volume.
+
+        Args:
+            source: [i, j, k].
+            origin: working index of the window's first voxel; may be negative.
+            size: working voxels along each axis.
+
+        Returns:
+            [size, size, size] float32.
+        """
+        turned = np.asarray(source).transpose(self.source_axes)
+        slabs, start, step = [], [], []
+        for axis, first in enumerate(origin):
+            scale, n = self.spacing_mm / self.source_spacing_mm[axis], self.source_length[axis]
+            begin = (n - 1) / 2 + (first - (self.shape[axis] - 1) / 2) * scale
+            reach = max(1.0, scale) + 1
+            low = min(max(0, int(begin - reach)), n)
+            high = max(low, min(n, int(np.ceil(begin + size * scale + reach))))
+            flip = self.flipped[axis]
+            slabs.append(slice(n - high, n - low) if flip else slice(low, high))
+            start.append(begin - low)
+            step.append(scale)
+        part = np.flip(turned[tuple(slabs)], self._flipped_axes).copy()
+        return sample_block(torch.from_numpy(part), start, step, size) if part.size else torch.zeros((size,) * 3)
 
     def turn(self, source: np.ndarray | Tensor) -> Tensor:
         """A source array [i, j, k] in the working grid's axis order and directions, not resampled.
@@ -185,6 +222,37 @@ class WorkingGrid:
         return torch.from_numpy(positions.clip(0, n - 1))
 
 
+def sample_block(voxels: Tensor, start: Sequence[float], step: Sequence[float], size: int) -> Tensor:
+    """A cube of samples of a volume, linear as `WorkingGrid.resample` is, without resampling the rest.
+
+    Args:
+        voxels: [x, y, z], turned to the working axes, any number type.
+        start: voxel index of the first sample along each axis, fractional; may lie outside.
+        step: voxels from one sample to the next along each axis; above 1 the kernel is widened to it.
+        size: samples along each axis.
+
+    Returns:
+        [size, size, size] float32; 0 where a sample lies outside the volume, whose outer voxels reach half a voxel
+        beyond their centres.
+    """
+    rows, slabs = [], []
+    for first, stride, length in zip(start, step, voxels.shape, strict=True):
+        positions = first + stride * torch.arange(size, dtype=torch.float64)
+        inside = (positions >= -0.5) & (positions < length - 0.5)
+        if not inside.any():
+            return torch.zeros((size, size, size), device=voxels.device)
+        held, width = positions[inside].clamp(0, length - 1), max(1.0, stride)
+        low = max(0, int(torch.floor(held[0] - width)))
+        high = min(length, int(torch.ceil(held[-1] + width)) + 1)
+        weights = linear_weights(positions - low, high - low, width=width) * inside[:, None]
+        rows.append(weights.to(voxels.device))
+        slabs.append(slice(low, high))
+    block = voxels[tuple(slabs)].float()
+    for axis in sorted(range(3), key=lambda axis: size / block.shape[axis]):
+        block = _apply_along(rows[axis], block, axis)
+    return block.contiguous()
+
+
 def linear_weights(positions: Tensor, length: int, *, width: float = 1.0) -> Tensor:
     """[len(positions), length] float32 rows that interpolate linearly at fractional positions and sum to 1.
 
@@ -213,19 +281,28 @@ class WorkingImage:
         voxels: [x, y, z] float32, SUV; where the SUV is unknown and the weights need it, an estimate good enough to
             segment on, never to report.
         grid: where these voxels lie in the source volume.
+        suv_factor: what the volume's voxels were multiplied by for that estimate; 1 where there was none.
     """
 
     voxels: Tensor
     grid: WorkingGrid
+    suv_factor: float = 1.0
 
 
 def working_image(volume, settings: NetworkSettings) -> WorkingImage:
     """A PetVolume on the working grid that these weights were trained on."""
     grid = WorkingGrid(tuple(volume.voxels.shape), np.asarray(volume.affine, dtype=float), settings.spacing_mm)
     voxels = grid.resample(volume.voxels)
-    if settings.normalisation == "asinh_suv" and volume.units != "SUVbw":
-        voxels = voxels * estimate_suv_factor(voxels)
-    return WorkingImage(voxels, grid)
+    factor = 1.0
+    if needs_suv_estimate(volume, settings):
+        factor = estimate_suv_factor(voxels)
+        voxels = voxels * factor
+    return WorkingImage(voxels, grid, factor)
+
+
+def needs_suv_estimate(volume, settings: NetworkSettings) -> bool:
+    """Whether these weights want SUV of a PetVolume whose SUV is unknown."""
+    return settings.normalisation == "asinh_suv" and not volume.suv_known
 
 
 def estimate_suv_factor(voxels: Tensor) -> float:

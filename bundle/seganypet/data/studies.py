@@ -13,20 +13,23 @@ from monai.transforms.transform import Transform
 from torch import Tensor
 
 from seganypet.data.data_list import Entry
-from seganypet.data.preprocessing import working_image
-from seganypet.data.targets import Target, is_lesion, resample_labels, split_targets
+from seganypet.data.preprocessing import WorkingGrid, estimate_suv_factor
+from seganypet.data.targets import Target, is_lesion, split_targets
 from seganypet.networks.settings import NetworkSettings
 from seganypet.pet import read_pet
+
+HIGHEST_SUV = 1e4  # an injection site may be hotter than float16 holds
 
 
 @dataclass(frozen=True)
 class WorkingStudy:
-    """One entry of a data list on the working grid.
+    """One entry of a data list on its own grid, turned to the working axes; windows are resampled from it.
 
     Args:
         name: the image's path as the list gives it.
-        uptake: [x, y, z] float16 SUV.
+        uptake: [x, y, z] float16 SUV, or near it by an estimate where SUV is unknown.
         target_map: [x, y, z] int16 target indices, 0 background.
+        spacing_mm: distance between voxels along x, y and z.
         targets: what the indices mean; never empty.
         high_quality: whether an expert checked the labels.
     """
@@ -34,6 +37,7 @@ class WorkingStudy:
     name: str
     uptake: Tensor
     target_map: Tensor
+    spacing_mm: tuple[float, float, float]
     targets: tuple[Target, ...]
     high_quality: bool
 
@@ -48,11 +52,11 @@ class WorkingStudy:
         targets = [
             Target(**{**target, "box": tuple(slice(*ends) for ends in target["box"])}) for target in values["targets"]
         ]
-        return cls(**{**values, "targets": tuple(targets)})
+        return cls(**{**values, "targets": tuple(targets), "spacing_mm": tuple(values["spacing_mm"])})
 
 
 class LoadStudy(Transform):
-    """Reads an entry of a data list: PET to the working grid, label map to targets.
+    """Reads an entry of a data list: PET turned to the working axes, label map to targets.
 
     Whoever changes what this makes of the same files raises `VERSION` in kept_studies.py.
 
@@ -80,15 +84,19 @@ class LoadStudy(Transform):
             raise ValueError(f"label {entry.label} has shape {labels.shape}, its image {entry.image} {volume.shape}")
         if not np.allclose(label_image.affine, volume.affine, atol=1e-2):
             raise ValueError(f"label {entry.label} lies elsewhere in space than its image {entry.image}")
-        image = working_image(volume, self.settings)
+        grid = WorkingGrid(volume.shape, np.asarray(volume.affine, dtype=float), self.settings.spacing_mm)
+        uptake = grid.turn(volume.voxels)
+        if not volume.suv_known:  # float16 holds no Bq/mL; z-scores do not see the factor
+            uptake = uptake * estimate_suv_factor(uptake)
         names = {value: name for value, name in entry.label_names.items() if self._is_target(name)}
-        target_map, targets = split_targets(resample_labels(labels, image.grid, sorted(names)), names)
+        target_map, targets = split_targets(grid.turn(labels.astype(np.int32)), names)
         if not targets:
             raise ValueError(f"label {entry.label} holds none of its named labels {names}")
         return WorkingStudy(
             name=str(entry.image),
-            uptake=image.voxels.to(torch.float16),
+            uptake=uptake.clamp_max(HIGHEST_SUV).to(torch.float16),
             target_map=target_map,
+            spacing_mm=(grid.source_spacing_mm[0], grid.source_spacing_mm[1], grid.source_spacing_mm[2]),
             targets=tuple(targets),
             high_quality=entry.quality == "high",
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +10,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from seganypet.data.preprocessing import WorkingGrid
-
 LESION_NAMES = re.compile(r"lesion|tumou?r|metasta|gtv|cancer|lymphoma", re.IGNORECASE)
-SMALLEST_VOXELS = 2  # on the working grid; 0.3 mL at 3 mm is 11 voxels
+SMALLEST_VOXELS = 2  # of a lesion on the study's own grid
 
 
 def is_lesion(name: str) -> bool:
@@ -30,8 +27,8 @@ class Target:
         index: its value in the map of targets.
         name: its label's name.
         lesion: whether it is one component of a lesion label.
-        box: working-grid slices that hold it.
-        voxels: its size on the working grid.
+        box: slices of the map that hold it.
+        voxels: its size.
     """
 
     index: int
@@ -41,47 +38,11 @@ class Target:
     voxels: int
 
 
-def resample_labels(labels: np.ndarray, grid: WorkingGrid, values: Sequence[int]) -> Tensor:
-    """A label map on the working grid: for each voxel the label of the largest share, linearly.
-
-    Args:
-        labels: [i, j, k] integers.
-        values: which of them to keep; the others become background.
-
-    Returns:
-        [x, y, z] int16. A nearest-neighbour map would move the border of a small lesion by up to half a voxel.
-    """
-    turned = grid.turn(labels.astype(np.int32))
-    boxes = ndimage.find_objects(turned.numpy())
-    best = torch.full(grid.shape, 0.5)
-    result = torch.zeros(grid.shape, dtype=torch.int16)
-    for value in values:
-        box = boxes[value - 1] if value <= len(boxes) else None
-        if box is None:
-            continue
-        share = (turned[box] == value).float()
-        reached = []
-        for axis in range(3):
-            columns = grid.weights[axis][:, box[axis]]
-            rows = columns.any(1).nonzero()[:, 0]
-            if len(rows) == 0:
-                break
-            reached.append(slice(int(rows[0]), int(rows[-1]) + 1))
-            share = torch.movedim(torch.tensordot(columns[reached[axis]], share, dims=([1], [axis])), 0, axis)
-        if len(reached) < 3:
-            continue
-        here = tuple(reached)
-        wins = share >= best[here]
-        result[here] = torch.where(wins, torch.tensor(value, dtype=torch.int16), result[here])
-        best[here] = torch.where(wins, share, best[here])
-    return result
-
-
 def split_targets(labels: Tensor, label_names: dict[int, str]) -> tuple[Tensor, list[Target]]:
-    """The targets of a label map on the working grid.
+    """The targets of a label map.
 
     Args:
-        labels: [x, y, z] int16 label values.
+        labels: [x, y, z] label values.
         label_names: name of each value; values without a name are background.
 
     Returns:

@@ -11,28 +11,36 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from seganypet.clicks import draw_first_click
 from seganypet.data.preprocessing import normalise_window
 from seganypet.data.studies import WorkingStudy
 from seganypet.data.targets import Target
-from seganypet.networks.settings import NetworkSettings
+from seganypet.data.window_cutting import WindowCut, draw_deformation
+from seganypet.networks.settings import NetworkSettings, Rung
 
 FEWEST_VOXELS = 4  # of a target inside a window for it to be trained there
+DRAWN_FROM = 200_000  # voxels of a target's box that a first click is drawn from; larger boxes are thinned out
+NO_CLICK = -1.0
 
 
 class WindowDataset(Dataset):
     """Windows of working studies with the targets to click in them.
 
-    A window is placed around a random voxel of a random target: anywhere within the middle half for weights whose
-    windows stand on a grid of 50 % overlap, around the target's middle for weights that centre it on the first click.
+    A window is placed for a random target: on a rung whose windows stand on a grid of 50 % overlap a random voxel of it
+    lies anywhere within the middle half; on a rung whose windows are centred on the first click, that click is drawn
+    here and is the window's centre.
 
     Args:
         studies: from `LoadStudy`.
         settings: of the weights to train.
-        window_size: voxels per axis.
+        rungs: the network's ladder, finest first.
         targets_per_window: how many targets share one encoding; a target is repeated (and clicked elsewhere) where the
             window holds fewer.
         windows_per_study: windows of each study in an epoch.
-        lesion_share: how often the window is placed for a lesion, in a study that has lesions and organs.
+        finer_share: how many of the windows are of the finer rungs, shared evenly among those.
+        lesion_share: how often the window is placed for a lesion, in a study that has lesions and organs, on the
+            coarsest rung.
+        finer_lesion_share: the same on the finer rungs.
         augment: random flips, rotation, scale, uptake and noise; off for validation.
         flips_only: augment by flips along the three axes alone, as the papers do.
         seed: everything random follows from (seed, epoch, index).
@@ -46,10 +54,12 @@ class WindowDataset(Dataset):
         studies: Sequence[WorkingStudy],
         settings: NetworkSettings,
         *,
-        window_size: int,
+        rungs: Sequence[Rung],
         targets_per_window: int = 3,
         windows_per_study: int = 4,
+        finer_share: float = 0.75,
         lesion_share: float = 0.5,
+        finer_lesion_share: float = 0.8,
         augment: bool = True,
         flips_only: bool = False,
         seed: int = 0,
@@ -58,10 +68,12 @@ class WindowDataset(Dataset):
             raise ValueError("no studies to cut windows from: the data list's section is empty")
         self.studies = studies
         self.settings = settings
-        self.window_size = window_size
+        self.rungs = tuple(rungs)
         self.targets_per_window = targets_per_window
         self.windows_per_study = windows_per_study
+        self.finer_share = finer_share
         self.lesion_share = lesion_share
+        self.finer_lesion_share = finer_lesion_share
         self.augment = augment
         self.flips_only = flips_only
         self.seed = seed
@@ -79,107 +91,105 @@ class WindowDataset(Dataset):
         """[len(self)] bool, whether each window's labels were checked by an expert."""
         return np.tile([study.high_quality for study in self.studies], self.windows_per_study)
 
+    @cached_property
+    def rung_of(self) -> np.ndarray:
+        """[len(self)] which rung each window is of."""
+        finer = len(self.rungs) - 1
+        count = round(self.windows_per_study * self.finer_share) if finer else 0
+        of_repeat = [number % finer if number < count else finer for number in range(self.windows_per_study)]
+        return np.repeat(of_repeat, len(self.studies))
+
     def __getitem__(self, index: int) -> dict[str, Tensor | str]:
         """One window.
 
         Returns:
-            image [1, S, S, S] float32, normalised; targets [T, S, S, S] bool; high_quality, a bool; seed, an int64 that
-            clicks on this window are drawn from; name.
+            image [1, S, S, S] float32, normalised; targets [T, S, S, S] bool; first_click [T, 3], where a target's
+            first click is the window's centre, else −1; high_quality, a bool; seed, an int64 that clicks on this window
+            are drawn from; name.
         """
         random = np.random.default_rng([self.seed, self.epoch if self.augment else 0, index])
         study = self.studies[index % len(self.studies)]
-        anchor = self._choose_anchor(study, random)
-        centre = self._place_window(study, anchor, random)
-        uptake, target_map = self._cut(study, centre, random)
-        indices = self._choose_targets(study, anchor, target_map, random)
+        rung = self.rungs[self.rung_of[index]]
+        finer = rung != self.rungs[-1]
+        anchor = self._choose_anchor(study, self.finer_lesion_share if finer else self.lesion_share, random)
+        cut, at = self._place_window(study, anchor, rung, finer, random)
+        indices = self._choose_targets(study, anchor, cut.targets_near(), random)
+        masks = cut.masks(indices)
+        for n, mask in enumerate(masks):
+            if not mask.any() and n:  # turned out of the window
+                indices[n], masks[n] = indices[0], masks[0]
+        first = torch.full((self.targets_per_window, 3), NO_CLICK)
+        if finer:
+            first[[n for n, target in enumerate(indices) if target == anchor.index][:1]] = torch.from_numpy(at).float()
         return {
-            "image": normalise_window(uptake, self.settings)[None],
-            "targets": torch.stack([target_map == target for target in indices]),
+            "image": normalise_window(cut.uptake(), self.settings)[None],
+            "targets": masks,
+            "first_click": first,
             "high_quality": torch.tensor(study.high_quality),
             "seed": torch.tensor(int(random.integers(2**62))),
             "name": study.name,
         }
 
-    def _choose_anchor(self, study: WorkingStudy, random: np.random.Generator) -> Target:
+    @staticmethod
+    def _choose_anchor(study: WorkingStudy, lesion_share: float, random: np.random.Generator) -> Target:
         lesions = [target for target in study.targets if target.lesion]
         organs = [target for target in study.targets if not target.lesion]
-        wants_lesion = random.random() < self.lesion_share
+        wants_lesion = random.random() < lesion_share
         pool = lesions if lesions and (wants_lesion or not organs) else organs
         return pool[random.integers(len(pool))]
 
-    def _place_window(self, study: WorkingStudy, anchor: Target, random: np.random.Generator) -> np.ndarray:
-        """[3] working index of the window's middle."""
+    def _place_window(
+        self, study: WorkingStudy, anchor: Target, rung: Rung, finer: bool, random: np.random.Generator
+    ) -> tuple[WindowCut, np.ndarray]:
+        """Where the window is cut, and [3] the window voxel that its centre point lies at."""
+        size, spacing = rung.window_size, np.array(study.spacing_mm)
         start = np.array([axis.start for axis in anchor.box])
-        inside = np.argwhere((study.target_map[anchor.box] == anchor.index).numpy())
-        quarter = self.window_size / 4
-        if self.settings.placement == "grid":
-            return start + inside[random.integers(len(inside))] + random.uniform(-quarter, quarter, 3)
-        return start + np.median(inside, 0) + random.uniform(-quarter / 4, quarter / 4, 3)
-
-    def _cut(self, study: WorkingStudy, centre: np.ndarray, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Uptake [S, S, S] float32 and target indices [S, S, S] around `centre`, deformed when augmenting."""
-        size = self.window_size
-        if not self.augment or self.flips_only:
-            origin = np.floor(centre - (size - 1) / 2).astype(int)
-            flipped = np.flatnonzero(random.integers(2, size=3)).tolist() if self.augment else []
-            uptake, target_map = crop(study.uptake, origin, size), crop(study.target_map, origin, size)
-            return uptake.float().flip(flipped), target_map.flip(flipped)
-        matrix = random_affine(random)
-        reach = int(np.ceil(np.abs(matrix).sum(1).max() * size / 2)) + 2
-        origin = np.floor(centre).astype(int) - reach
-        side = 2 * reach + 1
-        steps = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
-        offsets = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij"), -1)  # [S, S, S, 3]
-        places = offsets @ torch.from_numpy(matrix.T).float() + torch.from_numpy(centre - origin).float()
-        grid = ((places + 0.5) / side * 2 - 1).flip(-1)[None]
-        block = crop(study.uptake, origin, side).float()[None, None]
-        uptake = F.grid_sample(block, grid, align_corners=False)[0, 0]
-        labels = crop(study.target_map, origin, side).float()[None, None]
-        target_map = F.grid_sample(labels, grid, mode="nearest", align_corners=False)[0, 0].to(torch.int16)
-        uptake = uptake * float(np.exp(random.normal(0, 0.2)))
-        noise = torch.from_numpy(random.standard_normal((size // 2,) * 3, dtype=np.float32))[None, None]
-        noise = F.interpolate(noise, scale_factor=2, mode="trilinear", align_corners=False)[0, 0]
-        return uptake * (1 + float(random.uniform(0, 0.12)) * noise), target_map
+        at = np.full(3, (size - 1) / 2)
+        if finer:
+            centre = start + first_click_in(study, anchor, random)
+            at = size // 2 + random.uniform(-0.5, 0.5, 3)  # the window's origin is a whole working voxel
+        else:
+            inside = np.argwhere((study.target_map[anchor.box] == anchor.index).numpy())
+            shift = random.uniform(-1, 1, 3) * size / 4 * rung.spacing_mm / spacing
+            if rung.placement == "grid":
+                centre = start + inside[random.integers(len(inside))] + shift
+            else:
+                centre = start + np.median(inside, 0) + shift / 4
+        deforms = self.augment and not self.flips_only
+        flips = np.flatnonzero(random.integers(2, size=3)).tolist() if self.augment and self.flips_only else []
+        cut = WindowCut(
+            study,
+            centre,
+            at,
+            spacing_mm=rung.spacing_mm,
+            size=size,
+            deformation=draw_deformation(random, size) if deforms else None,
+            flipped=flips,
+        )
+        at = np.array([size - 1 - p if axis in flips else p for axis, p in enumerate(at)])
+        return cut, at
 
     def _choose_targets(
-        self, study: WorkingStudy, anchor: Target, target_map: Tensor, random: np.random.Generator
+        self, study: WorkingStudy, anchor: Target, near: dict[int, int], random: np.random.Generator
     ) -> list[int]:
-        counts = torch.bincount(target_map.flatten().long(), minlength=len(study.targets) + 1)
-        here = [target for target in study.targets if counts[target.index] >= FEWEST_VOXELS and target != anchor]
-        chosen = [anchor.index] if counts[anchor.index] >= FEWEST_VOXELS else []
+        here = [t for t in study.targets if near.get(t.index, 0) >= FEWEST_VOXELS and t != anchor]
+        chosen = [anchor.index]
         if here:
             weights = np.array([2.0 if target.lesion else 1.0 for target in here])
-            count = min(len(here), self.targets_per_window - len(chosen))
+            count = min(len(here), self.targets_per_window - 1)
             picks = random.choice(len(here), size=count, replace=False, p=weights / weights.sum())
             chosen += [here[pick].index for pick in picks]
-        if not chosen:
-            chosen = [anchor.index]
         return [chosen[n % len(chosen)] for n in range(self.targets_per_window)]
 
 
-def crop(volume: Tensor, origin: np.ndarray, size: int) -> Tensor:
-    """[size, size, size] from `origin`, zero where it reaches beyond the volume."""
-    result = volume.new_zeros((size, size, size))
-    source, destination = [], []
-    for start, length in zip(origin.tolist(), volume.shape, strict=True):
-        low, high = max(start, 0), min(start + size, length)
-        if low >= high:
-            return result
-        source.append(slice(low, high))
-        destination.append(slice(low - start, high - start))
-    result[tuple(destination)] = volume[tuple(source)]
-    return result
-
-
-def random_affine(random: np.random.Generator) -> np.ndarray:
-    """[3, 3] flips, a rotation by up to 20° about each axis, a scale of 0.8 to 1.25 and of ±8 % an axis."""
-    matrix = np.diag(random.choice([-1.0, 1.0], 3) * np.exp(random.uniform(-0.08, 0.08, 3)))
-    matrix *= np.exp(random.uniform(np.log(0.8), np.log(1.25)))
-    for axis in range(3):
-        angle = np.deg2rad(random.uniform(-20, 20))
-        rotation = np.eye(3)
-        a, b = [n for n in range(3) if n != axis]
-        rotation[a, a] = rotation[b, b] = np.cos(angle)
-        rotation[a, b], rotation[b, a] = -np.sin(angle), np.sin(angle)
-        matrix = matrix @ rotation
-    return matrix
+def first_click_in(study: WorkingStudy, target: Target, random: np.random.Generator) -> np.ndarray:
+    """[3] where a reader first clicks on a target, in voxels of its box, as `draw_first_click` draws it."""
+    voxels = int(np.prod([axis.stop - axis.start for axis in target.box]))
+    thin = max(1, round((voxels / DRAWN_FROM) ** (1 / 3)))
+    mask = F.pad((study.target_map[target.box] == target.index)[::thin, ::thin, ::thin], (1,) * 6)
+    uptake = F.pad(study.uptake[target.box][::thin, ::thin, ::thin].float(), (1,) * 6)
+    uniform = torch.from_numpy(random.random((1, 2)))
+    if not mask.any():  # a thin target between the voxels that are looked at
+        inside = np.argwhere((study.target_map[target.box] == target.index).numpy())
+        return inside[random.integers(len(inside))].astype(float)
+    return (draw_first_click(mask[None, None], uptake[None, None], uniform)[0].double().numpy() - 1) * thin

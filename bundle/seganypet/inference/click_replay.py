@@ -1,28 +1,39 @@
-"""From the answer to some clicks to the answer to one click more."""
+"""From the answer to some clicks to the answer to one click more.
+
+The ladder: a first click is answered in a small window of the finest rung, centred on it. Where the answer leaves that
+window, the next coarser rung goes on, with the finer answer as its mask prompt; on the coarsest, whose windows stand on
+a grid, the target is followed from window to window. A target never goes down again, and every later click within its
+windows is answered on its rung: one inside a coarse answer but outside the fine window it began in, too. Networks
+without finer rungs have the coarsest alone.
+"""
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seganypet.data.preprocessing import WorkingImage
-from seganypet.inference.tiles import Blend, Box, Tiles, blend, next_window, paint, target_mask
+from seganypet.data.preprocessing import WorkingGrid, WorkingImage
+from seganypet.inference.click_rules import Cell, obey_clicks
+from seganypet.inference.tiles import Blend, Box, Tiles, blend, cells_leaving, hand_over, next_window, paint
 from seganypet.inference.window_encoder import WindowEncoder
 from seganypet.inference.windows import Origin, Point, contains, place_window
 from seganypet.pet import PetVolume
 
 STALE_SHARE = 0.05  # a followed window is decoded again when its share of the target changed by more than this
+LEAVING_MM2 = 30.0  # of a finer window's faces that the answer must reach for the next rung to take over
 
 
 @dataclass(frozen=True)
 class WorkingClick:
-    """A click as a working index of the volume."""
+    """A click as mm along the working axes from the volume's centre, the same place on every rung."""
 
-    point: Point
+    point_mm: Point
     positive: bool
 
 
@@ -31,6 +42,7 @@ class Target:
     """What the clicks in one neighbourhood have selected.
 
     Args:
+        rung: that it is answered on, from the finest.
         roots: windows in which positive clicks are answered.
         clicks: its positive clicks and all negative ones, in the order they were made.
         tiles: the roots' logits and those of the windows the target was followed into; [L, L, L] raw logits.
@@ -39,6 +51,7 @@ class Target:
         cut_off: whether it goes on beyond the most windows a target may have.
     """
 
+    rung: int
     roots: tuple[Origin, ...]
     clicks: tuple[WorkingClick, ...]
     tiles: Tiles = field(default_factory=dict)
@@ -74,26 +87,91 @@ class Tally:
     embeddings_remembered: int = 0
 
 
+@dataclass(frozen=True)
+class RungView:
+    """One rung over one volume.
+
+    Args:
+        number: of the rung, from the finest.
+        grid: its working grid.
+        size: voxels of its windows along each axis.
+        stride: voxels per logit cell.
+        placement: how its windows are placed.
+    """
+
+    number: int
+    grid: WorkingGrid
+    size: int
+    stride: int
+    placement: str
+
+    @property
+    def cells(self) -> int:
+        """Logit cells of a window along each axis."""
+        return self.size // self.stride
+
+    @property
+    def cell_mm(self) -> float:
+        """Size of a logit cell."""
+        return self.stride * self.grid.spacing_mm
+
+    def contains(self, window: Origin, click: WorkingClick) -> bool:
+        """Whether a click lies in a window."""
+        return contains(window, self.size, self.grid.at_mm(click.point_mm))
+
+    def place(self, click: WorkingClick) -> Origin:
+        """The window that a first click is answered in."""
+        return place_window(self._point(click), self.grid.shape, self.size, self.placement)
+
+    def local(self, window: Origin, click: WorkingClick) -> list[float]:
+        """A click as a voxel of a window."""
+        return [p - first for p, first in zip(self._point(click), window, strict=True)]
+
+    def cell(self, origin: Origin, click: WorkingClick) -> Cell:
+        """The logit cell of a click, on a lattice that begins at a working voxel."""
+        x, y, z = (math.floor((p + 0.5) / self.stride) for p in self.local(origin, click))
+        return (x, y, z)
+
+    def off_centre_mm(self, window: Origin, click: WorkingClick) -> float:
+        """How far from a window's middle a click lies."""
+        middle = (self.size - 1) / 2
+        return math.dist(self.local(window, click), (middle, middle, middle)) * self.grid.spacing_mm
+
+    def _point(self, click: WorkingClick) -> Point:
+        # rounded, so that a volume stored flipped does not see the other side of a tie
+        x, y, z = (round(p, 6) for p in self.grid.at_mm(click.point_mm))
+        return (x, y, z)
+
+
 class ClickReplay:
     """Answers clicks on one volume, one at a time.
 
     As the released code does: the first click in a window goes with an all-zero mask prompt, each further one with the
-    previous raw logits. Beyond it: a positive click outside all windows so far starts a target of its own; a target
-    that leaves its window is followed into the neighbours with the blended logits as mask prompt.
+    previous raw logits. Beyond it: the ladder; a positive click outside all windows so far starts a target of its own;
+    a target that leaves its window on the coarsest rung is followed into the neighbours with the blended logits as
+    mask prompt; answers obey the clicks.
 
     Args:
         encoder: where embeddings come from; its network decodes.
         volume: what is segmented.
         max_windows: most windows one target may have.
+        rules: whether answers are made to obey the clicks, see `click_rules`.
         tally: counts what was done.
     """
 
-    def __init__(self, encoder: WindowEncoder, volume: PetVolume, *, max_windows: int, tally: Tally) -> None:
+    def __init__(
+        self, encoder: WindowEncoder, volume: PetVolume, *, max_windows: int, rules: bool = True, tally: Tally
+    ) -> None:
         self.encoder, self.volume, self.max_windows, self.tally = encoder, volume, max_windows, tally
-        self.grid = encoder.grid(volume)
-        self.size: int = encoder.net.window_size
-        self.stride: int = encoder.net.logit_stride
-        self.cells = self.size // self.stride
+        self.rules = rules
+        self.rungs = [
+            RungView(n, encoder.grid(volume, n), rung.window_size, encoder.net.logit_stride, rung.placement)
+            for n, rung in enumerate(encoder.rungs)
+        ]
+
+    def click_at(self, ijk: Point, positive: bool) -> WorkingClick:
+        """A click at a voxel index of the volume."""
+        return WorkingClick(self.rungs[-1].grid.from_centre_mm(ijk), positive)
 
     def advance(self, state: ClickState, click: WorkingClick) -> ClickState:
         """The answer after one click more."""
@@ -101,21 +179,20 @@ class ClickReplay:
         if click.positive:
             owner = self._owner(targets, click)
             if owner is None:
-                placement = self.encoder.net.settings.placement
-                root = place_window(click.point, self.grid.shape, self.size, placement)
                 negatives = tuple(earlier for earlier in state.clicks if not earlier.positive)
-                targets.append(self._answer(Target((root,), negatives), click))
+                targets.append(self._answer(Target(0, (self.rungs[0].place(click),), negatives), click))
             else:
                 target = targets[owner]
+                rung = self.rungs[target.rung]
                 root = min(
-                    (tile for tile in target.tiles if contains(tile, self.size, click.point)),
-                    key=lambda tile: _distance(self._centre(tile), click.point),
+                    (tile for tile in target.tiles if rung.contains(tile, click)),
+                    key=lambda tile: rung.off_centre_mm(tile, click),
                 )
                 roots = target.roots if root in target.roots else (*target.roots, root)
                 targets[owner] = self._answer(replace(target, roots=roots), click)
         else:
             for index, target in enumerate(targets):
-                if any(contains(tile, self.size, click.point) for tile in target.tiles):
+                if any(self.rungs[target.rung].contains(tile, click) for tile in target.tiles):
                     targets[index] = self._answer(target, click)
                 else:
                     targets[index] = replace(target, clicks=(*target.clicks, click))
@@ -124,58 +201,101 @@ class ClickReplay:
     def _owner(self, targets: list[Target], click: WorkingClick) -> int | None:
         """Of the targets with a window around the click, the one with the nearest positive click."""
         candidates = [
-            (min(_distance(other.point, click.point) for other in target.clicks if other.positive), index)
+            (min(math.dist(other.point_mm, click.point_mm) for other in target.clicks if other.positive), index)
             for index, target in enumerate(targets)
-            if any(contains(tile, self.size, click.point) for tile in target.tiles)
+            if any(self.rungs[target.rung].contains(tile, click) for tile in target.tiles)
         ]
         return min(candidates)[1] if candidates else None
 
     def _answer(self, target: Target, click: WorkingClick) -> Target:
-        """The target after a click that falls into one of its windows."""
-        clicks = (*target.clicks, click)
-        before = blend(target.tiles, self.stride) if target.tiles else None
+        """The target after a click that falls into one of its windows, on its own rung or a coarser one."""
+        rung, clicks = self.rungs[target.rung], (*target.clicks, click)
+        handed = blend(target.tiles, rung.stride) if target.tiles else None
+        while rung.number < len(self.rungs) - 1:
+            (root,) = target.roots[:1]
+            tiles = {root: self._decode(rung, root, clicks, handed)}
+            whole = self._obeyed(blend(tiles, rung.stride), rung, clicks)
+            leaving = sum(cells_leaving(tiles, whole, whole.logits > 0, rung.grid.shape, rung.stride).values())
+            if leaving * rung.cell_mm**2 < LEAVING_MM2:
+                return Target(rung.number, (root,), clicks, tiles, *paint(whole, rung.grid, rung.stride))
+            coarser = self.rungs[rung.number + 1]
+            roots = self._roots(coarser, clicks)
+            handed = hand_over(whole, rung.grid, coarser.grid, roots[0], coarser.cells, coarser.stride)
+            target, rung = Target(coarser.number, roots, clicks), coarser
+        return self._follow(target, rung, clicks, click, handed)
+
+    @staticmethod
+    def _roots(rung: RungView, clicks: Sequence[WorkingClick]) -> tuple[Origin, ...]:
+        """Windows of a rung that hold the positive clicks, the first one's first."""
+        roots: list[Origin] = []
+        for click in clicks:
+            if click.positive and not any(rung.contains(root, click) for root in roots):
+                roots.append(rung.place(click))
+        return tuple(roots)
+
+    def _follow(
+        self,
+        target: Target,
+        rung: RungView,
+        clicks: tuple[WorkingClick, ...],
+        click: WorkingClick,
+        before: Blend | None,
+    ) -> Target:
+        """The target on the coarsest rung, followed from window to window.
+
+        Args:
+            before: what was known of it: its last answer, or what a finer rung handed over.
+        """
         tiles: dict[Origin, Tensor] = {}
         for root in target.roots:
-            if root in target.tiles and not contains(root, self.size, click.point):
+            if root in target.tiles and not rung.contains(root, click):
                 tiles[root] = target.tiles[root]
             else:
-                tiles[root] = self._decode(root, clicks, before)
+                tiles[root] = self._decode(rung, root, clicks, before)
         while True:
-            whole = blend(tiles, self.stride)
-            mask = target_mask(whole, target.roots, self.cells, self.stride)
-            window = next_window(tiles, whole, mask, self.grid.shape, self.stride)
+            whole = blend(tiles, rung.stride)
+            obeyed = self._obeyed(whole, rung, clicks)
+            window = next_window(tiles, obeyed, obeyed.logits > 0, rung.grid.shape, rung.stride)
             if window is None or len(tiles) >= self.max_windows:
                 break
             remembered = target.tiles.get(window)
             if remembered is not None and before is not None:
-                whole = blend({**tiles, window: remembered}, self.stride)
-                if not contains(window, self.size, click.point) and not self._changed(before, whole, window):
+                whole = blend({**tiles, window: remembered}, rung.stride)
+                if not rung.contains(window, click) and not self._changed(rung, before, whole, window):
                     tiles[window] = remembered
                     continue
-            tiles[window] = self._decode(window, clicks, whole)
-        box, painted = paint(whole, mask, self.grid, self.stride)
-        return Target(target.roots, clicks, tiles, box, painted, cut_off=window is not None)
+            tiles[window] = self._decode(rung, window, clicks, whole)
+        painted = paint(obeyed, rung.grid, rung.stride)
+        return Target(rung.number, target.roots, clicks, tiles, *painted, cut_off=window is not None)
 
-    def _changed(self, before: Blend, after: Blend, window: Origin) -> bool:
+    def _obeyed(self, whole: Blend, rung: RungView, clicks: Sequence[WorkingClick]) -> Blend:
+        """A target's logits made to obey its clicks."""
+        if not self.rules:
+            return whole
+        cells = [(rung.cell(whole.origin, click), click.positive) for click in clicks]
+        return replace(whole, logits=obey_clicks(whole.logits, cells, rung.cell_mm))
+
+    def _changed(self, rung: RungView, before: Blend, after: Blend, window: Origin) -> bool:
         """Whether the target within a window is no longer what it was when the window was decoded."""
-        was = self._prompt(before, window) > 0
-        now = self._prompt(after, window) > 0
+        was = self._prompt(rung, before, window) > 0
+        now = self._prompt(rung, after, window) > 0
         return int((was ^ now).sum()) > STALE_SHARE * int((was | now).sum())
 
-    def _decode(self, window: Origin, clicks: tuple[WorkingClick, ...], previous: Blend | None) -> Tensor:
+    def _decode(self, rung: RungView, window: Origin, clicks: Sequence[WorkingClick], previous: Blend | None) -> Tensor:
         """[L, L, L] logits of a window, given the clicks that lie in it and what is known of the target."""
         start = time.perf_counter()
         prepared = self.tally.prepare_s
-        embedding, encoded = self.encoder.embedding(self.volume, window, self._image)
+        embedding, encoded = self.encoder.embedding(self.volume, rung.number, window, self._image)
         decoding = time.perf_counter()
-        inside = [click for click in clicks if contains(window, self.size, click.point)]
+        inside = [click for click in clicks if rung.contains(window, click)]
         if self.encoder.net.settings.points == "newest":
             inside = inside[-1:]
         points = labels = None
         if inside:
-            local = [[p - w for p, w in zip(click.point, window, strict=True)] for click in inside]
-            points, labels = torch.tensor([local]), torch.tensor([[float(click.positive) for click in inside]])
-        logits = self.encoder.decode(embedding, points, labels, self._prompt(previous, window)[None, None])[0, 0]
+            points = torch.tensor([[rung.local(window, click) for click in inside]])
+            labels = torch.tensor([[float(click.positive) for click in inside]])
+        prompt = self._prompt(rung, previous, window)[None, None]
+        logits = self.encoder.decode(embedding, points, labels, prompt)[0, 0]
         self.tally.encode_s += decoding - start - (self.tally.prepare_s - prepared)
         self.tally.decode_s += time.perf_counter() - decoding
         self.tally.windows_encoded += encoded
@@ -189,18 +309,11 @@ class ClickReplay:
         self.tally.prepare_s += time.perf_counter() - start
         return image
 
-    def _prompt(self, previous: Blend | None, window: Origin) -> Tensor:
+    @staticmethod
+    def _prompt(rung: RungView, previous: Blend | None, window: Origin) -> Tensor:
         """[L, L, L] previous logits at a window's cells, 0 where nothing is known, as before a first click."""
-        prompt = torch.zeros(self.cells, self.cells, self.cells)
+        prompt = torch.zeros(rung.cells, rung.cells, rung.cells)
         if previous is not None:
-            in_window, in_lattice = previous.cells(window, self.cells, self.stride)
+            in_window, in_lattice = previous.cells(window, rung.cells, rung.stride)
             prompt[in_window] = previous.logits[in_lattice]
         return prompt
-
-    def _centre(self, window: Origin) -> Point:
-        x, y, z = (start + (self.size - 1) / 2 for start in window)
-        return (x, y, z)
-
-
-def _distance(a: Point, b: Point) -> float:
-    return sum((p - q) ** 2 for p, q in zip(a, b, strict=True))

@@ -47,9 +47,10 @@ class OpenvinoEncoder:
         import openvino
 
         self.name = f"openvino {openvino.__version__}"
-        size = net.window_size
+        self._net, self._size = net, net.window_size
+        size = self._size
         self._pack: Callable[[Sequence[Tensor], Tensor], Tensor] = getattr(net, "pack", lambda outputs, _: outputs[0])
-        module = net.encoder if hasattr(net, "pack") else net.image_encoder
+        module = _Coarsest(net.encoder, len(net.rungs) - 1) if hasattr(net, "pack") else net.image_encoder
         model = _converted(module, torch.zeros(1, 1, size, size, size))
         _check_axes(model)
         settings = {
@@ -61,8 +62,21 @@ class OpenvinoEncoder:
         self._request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
 
     def __call__(self, window: Tensor) -> Tensor:
+        if window.shape[-1] != self._size:  # a finer rung's: small, and OpenVINO's shapes are fixed
+            return self._net.encode(window)
         results = self._request.infer([window.contiguous().numpy()])  # copies: the next window does not change these
         return self._pack([torch.from_numpy(result) for result in results.values()], window)
+
+
+class _Coarsest(nn.Module):
+    """An encoder of several rungs on its coarsest one, as a function of the image alone."""
+
+    def __init__(self, encoder: nn.Module, rung: int) -> None:
+        super().__init__()
+        self.encoder, self.rung = encoder, rung
+
+    def forward(self, image: Tensor) -> Any:
+        return self.encoder(image, self.rung)
 
 
 def encoder_backend(net: nn.Module, backend: str, device: torch.device) -> TorchEncoder | OpenvinoEncoder:

@@ -17,7 +17,8 @@ from torch import nn
 from seganypet.clicks import Click
 from seganypet.inference.background_encoding import EncodeAheadReport, encode_ahead
 from seganypet.inference.byte_cache import ByteCache
-from seganypet.inference.click_replay import ClickReplay, ClickState, Tally, WorkingClick
+from seganypet.inference.click_replay import ClickReplay, ClickState, Tally
+from seganypet.inference.click_rules import Cell, force_voxels
 from seganypet.inference.compute_gate import ComputeGate
 from seganypet.inference.window_encoder import WindowEncoder
 from seganypet.networks.settings import NetworkSettings
@@ -42,6 +43,7 @@ class SegmentationDetails:
         windows_decoded: decoder runs.
         embeddings_remembered: decoder runs whose embedding was at hand.
         targets: groups of clicks that are answered apart from each other.
+        spacing_mm: of the rung that each of them was answered on.
         cut_off: whether a target goes on beyond the most windows one may have.
         device: where the network ran; "cpu" on a GPU's segmenter tells that its memory did not suffice.
     """
@@ -55,6 +57,7 @@ class SegmentationDetails:
     windows_decoded: int
     embeddings_remembered: int
     targets: int
+    spacing_mm: tuple[float, ...]
     cut_off: bool
     device: str
 
@@ -73,6 +76,7 @@ class ClickSegmenter:
         image_bytes: bound on remembered working images.
         state_bytes: bound on remembered answers, which make undo free and further clicks one decode.
         max_windows: most windows that one target is followed through.
+        rules: whether answers are made to obey the clicks, see `click_rules`; False leaves the network's own.
         autocast: dtype the network runs in on CUDA (torch.bfloat16), or None for its own.
         half_storage: keep embeddings as float16.
         backend: what runs the image encoder: "torch", or "openvino" on a CPU where it is installed.
@@ -92,6 +96,7 @@ class ClickSegmenter:
         image_bytes: int = GIB,
         state_bytes: int = GIB // 4,
         max_windows: int = 12,
+        rules: bool = True,
         autocast: torch.dtype | None = None,
         half_storage: bool = True,
         backend: str = "torch",
@@ -112,7 +117,7 @@ class ClickSegmenter:
         size, stride = self.encoder.net.window_size, self.encoder.net.logit_stride
         if size % (2 * stride):
             raise ValueError(f"half a window must be whole logit cells, got window_size {size}, logit_stride {stride}")
-        self.max_windows = max_windows
+        self.max_windows, self.rules = max_windows, rules
         self._states: ByteCache[ClickState] = ByteCache(state_bytes, lambda state: state.bytes_held)
         self._on_cpu: ClickSegmenter | None = None
         self._is_fallback, self._fallback_lock = False, threading.Lock()
@@ -167,12 +172,14 @@ class ClickSegmenter:
         if any(click.positive for click in inside):
             known, state = self._longest_known(volume, inside)
             if known < len(inside):
-                replay = ClickReplay(self.encoder, volume, max_windows=self.max_windows, tally=tally)
+                replay = ClickReplay(self.encoder, volume, max_windows=self.max_windows, rules=self.rules, tally=tally)
                 for number in range(known, len(inside)):
                     state, mine = self._next_state(replay, state, inside[: number + 1])
                     decoded += mine
             for target in state.targets:
                 mask[target.box] |= target.mask
+            if self.rules:
+                force_voxels(mask, [(nearest_voxel(click), click.positive) for click in inside])
         return mask, SegmentationDetails(
             total_s=time.perf_counter() - start,
             prepare_s=tally.prepare_s,
@@ -183,6 +190,7 @@ class ClickSegmenter:
             windows_decoded=tally.windows_decoded,
             embeddings_remembered=tally.embeddings_remembered,
             targets=len(state.targets),
+            spacing_mm=tuple(self.encoder.rungs[target.rung].spacing_mm for target in state.targets),
             cut_off=any(target.cut_off for target in state.targets),
             device=str(self.device),
         )
@@ -217,6 +225,7 @@ class ClickSegmenter:
                     image_bytes=0,
                     state_bytes=self._states.max_bytes,
                     max_windows=self.max_windows,
+                    rules=self.rules,
                     half_storage=self.encoder.half_storage,
                 )
                 self._on_cpu._is_fallback = True
@@ -231,11 +240,15 @@ class ClickSegmenter:
         return 0, ClickState()
 
     def _next_state(self, replay: ClickReplay, state: ClickState, clicks: tuple[Click, ...]) -> tuple[ClickState, bool]:
-        # rounded, so that a volume stored flipped does not see the other side of a tie
-        x, y, z = (round(p, 6) for p in replay.grid.to_working(clicks[-1].ijk))
-        click = WorkingClick((x, y, z), clicks[-1].positive)
+        click = replay.click_at(clicks[-1].ijk, clicks[-1].positive)
         key = (replay.volume.content_hash, clicks)
         return self._states.get_or_make(key, lambda: replay.advance(state, click))
+
+
+def nearest_voxel(click: Click) -> Cell:
+    """The voxel that a click inside the volume lies in."""
+    i, j, k = (math.floor(p + 0.5) for p in click.ijk)
+    return (i, j, k)
 
 
 def checked_click(click: Click, index: int, shape: tuple[int, int, int]) -> Click:

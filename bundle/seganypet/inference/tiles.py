@@ -12,10 +12,9 @@ from itertools import product
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
-from seganypet.data.preprocessing import WorkingGrid
+from seganypet.data.preprocessing import WorkingGrid, sample_block
 from seganypet.inference.windows import Origin
 
 Tiles = Mapping[Origin, Tensor]  # window → its logits [L, L, L]
@@ -71,24 +70,8 @@ def blend(tiles: Tiles, stride: int) -> Blend:
     return Blend((int(low[0]), int(low[1]), int(low[2])), blended, weight > 0)
 
 
-def target_mask(field: Blend, roots: Sequence[Origin], cells: int, stride: int) -> Tensor:
-    """Cells that belong to the target: positive ones, except islands that no clicked window sees.
-
-    A window that was only followed into continues the target; what it finds apart from it is another one.
-    """
-    mask = field.logits > 0
-    if field.logits.shape == (cells, cells, cells):
-        return mask
-    labels, count = ndimage.label(mask.numpy(), np.ones((3, 3, 3)))
-    seen = np.zeros(count + 1, dtype=bool)
-    for root in roots:
-        seen[labels[field.cells(root, cells, stride)[1]]] = True
-    seen[0] = False
-    return torch.from_numpy(seen[labels])
-
-
-def next_window(tiles: Tiles, field: Blend, mask: Tensor, shape: Sequence[int], stride: int) -> Origin | None:
-    """The neighbour, at 50 % overlap, across the face that most of the target leaves through.
+def cells_leaving(tiles: Tiles, field: Blend, mask: Tensor, shape: Sequence[int], stride: int) -> dict[Origin, int]:
+    """How many of the target's cells lie on the windows' faces, by the neighbour at 50 % overlap across the face.
 
     A face counts where the volume goes on beyond it and no window of the target has answered there.
 
@@ -97,9 +80,6 @@ def next_window(tiles: Tiles, field: Blend, mask: Tensor, shape: Sequence[int], 
         field: their blend.
         mask: [X, Y, Z] bool on the blend's lattice.
         shape: working voxels of the volume.
-
-    Returns:
-        The neighbour's origin, or None where the target lies inside its windows.
     """
     leaving: dict[Origin, int] = {}
     for origin, logits in tiles.items():
@@ -123,15 +103,44 @@ def next_window(tiles: Tiles, field: Blend, mask: Tensor, shape: Sequence[int], 
                 moved[axis] += side * size // 2
                 neighbour = (moved[0], moved[1], moved[2])
                 leaving[neighbour] = leaving.get(neighbour, 0) + count
+    return leaving
+
+
+def next_window(tiles: Tiles, field: Blend, mask: Tensor, shape: Sequence[int], stride: int) -> Origin | None:
+    """The neighbour across the face that most of the target leaves through, None where it lies inside its windows.
+
+    Arguments as in `cells_leaving`.
+    """
+    leaving = cells_leaving(tiles, field, mask, shape, stride)
     return max(leaving, key=lambda origin: (leaving[origin], origin)) if leaving else None
 
 
-def paint(field: Blend, mask: Tensor, grid: WorkingGrid, stride: int) -> tuple[Box, np.ndarray]:
+def hand_over(field: Blend, finer: WorkingGrid, coarser: WorkingGrid, window: Origin, cells: int, stride: int) -> Blend:
+    """A finer rung's logits at the cells of a coarser rung's window, 0 where the finer one saw nothing.
+
+    Args:
+        field: the finer rung's, with cells of `stride` voxels of its grid.
+        window: first voxel of the coarser window.
+        cells: logit cells of the coarser window along each axis.
+    """
+    start, step = [], []
+    for first, begin, fine, coarse in zip(window, field.origin, finer.shape, coarser.shape, strict=True):
+        scale = coarser.spacing_mm / finer.spacing_mm
+        middle = first + (stride - 1) / 2  # of the window's first cell
+        voxel = (middle - (coarse - 1) / 2) * scale + (fine - 1) / 2
+        start.append((voxel - begin - (stride - 1) / 2) / stride)
+        step.append(scale)
+    logits = sample_block(field.logits, start, step, cells)
+    return Blend(window, logits, sample_block(torch.ones_like(field.logits), start, step, cells) > 0.5)
+
+
+def paint(field: Blend, grid: WorkingGrid, stride: int) -> tuple[Box, np.ndarray]:
     """The target on the volume's own grid: logits interpolated trilinearly there, then > 0.
 
     Returns:
         The target's index box in the volume, as slices (i, j, k), and bool [i, j, k] in it.
     """
+    mask = field.logits > 0
     box = []
     for axis in range(3):
         occupied = torch.nonzero(mask.movedim(axis, 0).flatten(1).any(1))
@@ -140,8 +149,7 @@ def paint(field: Blend, mask: Tensor, grid: WorkingGrid, stride: int) -> tuple[B
         # one more cell on each side holds everything that interpolates to more than 0
         box.append(slice(max(0, int(occupied[0]) - 1), min(mask.shape[axis], int(occupied[-1]) + 2)))
     cells = (box[0], box[1], box[2])
-    wanted = mask[cells] | (field.covered[cells] & (field.logits[cells] <= 0))
-    logits = torch.where(wanted, field.logits[cells], -1.0)
+    logits = torch.where(field.covered[cells], field.logits[cells], -1.0)
     x, y, z = (first + part.start * stride for first, part in zip(field.origin, cells, strict=True))
     slices, values = grid.logits_to_source(logits, (x, y, z), stride)
     return slices, (values > 0).numpy()

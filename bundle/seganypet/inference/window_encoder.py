@@ -10,7 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seganypet.data.preprocessing import WorkingGrid, WorkingImage, normalise_window, working_image
+from seganypet.data.preprocessing import (
+    WorkingGrid,
+    WorkingImage,
+    needs_suv_estimate,
+    normalise_window,
+    working_image,
+)
 from seganypet.inference.byte_cache import ByteCache
 from seganypet.inference.compute_gate import BACKGROUND, ComputeGate
 from seganypet.inference.encoder_backend import encoder_backend
@@ -64,36 +70,51 @@ class WindowEncoder:
         self.backend = encoder_backend(self.net, backend, device)
         self._model_key = (self.weights_hash, net.settings, self.backend.name, str(device), str(autocast), half_storage)
         self.embeddings: ByteCache[Tensor] = ByteCache(embedding_bytes, _tensor_bytes)
-        self.bytes_per_window = 0  # known after the first encoding
+        self.rungs = self.net.rungs
+        self.bytes_per_window = 0  # on the coarsest rung; known after the first encoding
         self.images: ByteCache[WorkingImage] = ByteCache(image_bytes, lambda image: _tensor_bytes(image.voxels))
 
     def image(self, volume: PetVolume) -> WorkingImage:
-        """The volume on the weights' working grid."""
+        """The volume on the coarsest rung's working grid."""
         return self.images.get_or_make(volume.content_hash, lambda: working_image(volume, self.net.settings))[0]
 
-    def grid(self, volume: PetVolume) -> WorkingGrid:
-        """The weights' working grid over a volume, without its voxels."""
-        return WorkingGrid(volume.shape, np.asarray(volume.affine, dtype=float), self.net.settings.spacing_mm)
+    def grid(self, volume: PetVolume, rung: int = -1) -> WorkingGrid:
+        """A rung's working grid over a volume, without its voxels; the coarsest one's by default."""
+        return WorkingGrid(volume.shape, np.asarray(volume.affine, dtype=float), self.rungs[rung].spacing_mm)
 
-    def embedding(self, volume: PetVolume, origin: Origin, image: Callable[[], WorkingImage]) -> tuple[Tensor, bool]:
+    def embedding(
+        self, volume: PetVolume, rung: int, origin: Origin, image: Callable[[], WorkingImage]
+    ) -> tuple[Tensor, bool]:
         """A window's embedding on the network's device, float32, and whether it was encoded just now.
 
         Args:
-            image: gives the volume on the working grid; asked only where the window has to be encoded.
+            rung: which rung the window is of.
+            origin: its first voxel on that rung's working grid.
+            image: gives the volume on the coarsest grid; asked only where a window of it has to be encoded, or the SUV
+                estimated. Finer windows are cut from the volume itself: a whole body at 1.5 mm takes a gigabyte.
         """
 
         def encode() -> Tensor:
-            working = image()
+            window = self._window(volume, rung, origin, image)
             with self.gate.turn():
-                return self._encode(working, origin)
+                return self._encode(window)
 
-        stored, encoded = self.embeddings.get_or_make(self._key(volume, origin), encode)
+        stored, encoded = self.embeddings.get_or_make(self._key(volume, rung, origin), encode)
         return stored.to(self.device, torch.float32), encoded
 
     def encode_in_background(self, volume: PetVolume, image: WorkingImage, origin: Origin) -> bool:
-        """Encode a window after every waiting click, unless it is known or on its way; whether it was encoded."""
+        """Encode a window of the coarsest rung after every waiting click, unless it is known or on its way.
+
+        Returns:
+            Whether it was encoded.
+        """
+        rung = len(self.rungs) - 1
+
+        def encode() -> Tensor:
+            return self._encode(self._window(volume, rung, origin, lambda: image))
+
         with self.gate.turn(BACKGROUND):
-            return self.embeddings.make_unless_known(self._key(volume, origin), lambda: self._encode(image, origin))
+            return self.embeddings.make_unless_known(self._key(volume, rung, origin), encode)
 
     def decode(self, embedding: Tensor, points: Tensor | None, labels: Tensor | None, mask_logits: Tensor) -> Tensor:
         """Logits [1, 1, L, L, L] in main memory, float32, for one window's prompts (see the network's `decode`)."""
@@ -101,18 +122,26 @@ class WindowEncoder:
         with self.gate.turn(), torch.inference_mode(), self._precision():
             return self.net.decode(embedding, *prompts).float().cpu()
 
-    def _key(self, volume: PetVolume, origin: Origin) -> Hashable:
-        return (volume.content_hash, origin, self._model_key)
+    def _key(self, volume: PetVolume, rung: int, origin: Origin) -> Hashable:
+        return (volume.content_hash, rung, origin, self._model_key)
+
+    def _window(self, volume: PetVolume, rung: int, origin: Origin, image: Callable[[], WorkingImage]) -> Tensor:
+        """[S, S, S] uptake of a window, float32."""
+        size = self.rungs[rung].window_size
+        if rung == len(self.rungs) - 1:
+            return cut_window(image().voxels, origin, size)
+        window = self.grid(volume, rung).window(volume.voxels, origin, size)
+        return window * image().suv_factor if needs_suv_estimate(volume, self.net.settings) else window
 
     @torch.inference_mode()
-    def _encode(self, image: WorkingImage, origin: Origin) -> Tensor:
-        window = cut_window(image.voxels, origin, self.net.window_size).to(self.device)
-        window = normalise_window(window[None, None], self.net.settings)
+    def _encode(self, window: Tensor) -> Tensor:
+        window = normalise_window(window.to(self.device)[None, None], self.net.settings)
         with self._precision():
             embedding = self.backend(window)
         if self.half_storage and bool(embedding.abs().amax() <= HALF_MAX):
             embedding = embedding.half()
-        self.bytes_per_window = _tensor_bytes(embedding)
+        if window.shape[-1] == self.net.window_size:
+            self.bytes_per_window = _tensor_bytes(embedding)
         return embedding.cpu()
 
     def _precision(self) -> torch.autocast:

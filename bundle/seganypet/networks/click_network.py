@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .settings import NetworkSettings
+from .settings import NetworkSettings, Rung
 
 
 class ClickNetwork(nn.Module, ABC):
@@ -22,6 +22,23 @@ class ClickNetwork(nn.Module, ABC):
     settings: NetworkSettings
     window_size: int
     logit_stride: int
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """The ladder, finest first; the last is the window of `window_size` at the settings' `spacing_mm`."""
+        base = Rung(self.settings.spacing_mm, self.window_size, self.settings.placement)
+        return (*self.settings.finer, base)
+
+    def rung_of(self, window_size: int) -> int:
+        """Which rung a window of this size belongs to.
+
+        Raises:
+            ValueError: none has such windows.
+        """
+        sizes = [rung.window_size for rung in self.rungs]
+        if window_size not in sizes:
+            raise ValueError(f"windows have {' or '.join(map(str, sizes))} voxels along each axis, got {window_size}")
+        return sizes.index(window_size)
 
     @abstractmethod
     def encode(self, image: Tensor) -> Tensor:
@@ -57,7 +74,7 @@ class ClickNetwork(nn.Module, ABC):
             [B, 1, S, S, S].
         """
         if mask is None:
-            mask = image.new_zeros(image.shape[0], 1, *[self.window_size // self.logit_stride] * 3)
+            mask = image.new_zeros(image.shape[0], 1, *[n // self.logit_stride for n in image.shape[2:]])
         low_res = self.decode(self.encode(image), points, point_labels, mask)
         if self.logit_stride == 1:
             return low_res

@@ -3,6 +3,7 @@
 An image-only U-shaped encoder with a transformer at its coarsest stage runs once per window; a light U-shaped decoder
 runs once per click on its features, the drawn clicks, the uptake relative to theirs and the previous logits. Logits
 leave by a sub-pixel convolution at the working spacing, so that a lesion of a third of a millilitre keeps its shape.
+One set of weights serves every rung of the ladder; a few biases tell it how much a voxel is.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from seganypet.networks.click_network import ClickNetwork
 from seganypet.networks.dense_prompts import (
     NARROW_CELLS,
-    NEIGHBOURHOOD_MM,
+    NEIGHBOURHOOD_VOXELS,
     WIDE_CELLS,
     draw_clicks,
     sample_at,
@@ -25,7 +26,9 @@ from seganypet.networks.dense_prompts import (
 from seganypet.networks.settings import NetworkSettings
 
 WINDOW = 80
+HEAD_WIDTH = 32  # channels of one of the transformer's heads
 KEY_CHANNELS = 16
+PROMPT_CHANNELS = 16
 EMPTY_LOGIT = -3.0  # an untrained network answers "nothing": targets fill a few per cent of a window
 LOGIT_GAIN = 8.0  # normalised features bound the head; without it the logits creep for a thousand steps
 LOGIT_SCALE = 4.0  # previous logits are read as tanh(logit / 4)
@@ -91,37 +94,59 @@ def up(channels_in: int, channels_out: int) -> nn.ConvTranspose3d:
     return nn.ConvTranspose3d(channels_in, channels_out, 2, stride=2)
 
 
+def rung_bias(rungs: int, channels: int) -> nn.Parameter:
+    """[rungs, channels] what is added to a stage's features on each rung; zero before training."""
+    return nn.Parameter(torch.zeros(rungs, channels))
+
+
 class CompactEncoder(nn.Module):
     """Image features at strides 2, 4 and 8, none of which depends on a click.
 
     Args:
-        window: voxels per axis, a multiple of 16.
+        widths: channels at strides 2, 4, 8 and 16.
+        window: voxels per axis of the largest window, a multiple of 16.
+        rungs: how many rungs the ladder has.
     """
 
-    def __init__(self, window: int = WINDOW) -> None:
+    def __init__(self, widths: Sequence[int], window: int = WINDOW, rungs: int = 1) -> None:
         super().__init__()
-        tokens = (window // 16) ** 3
-        self.stem = Conv3d(1, 16, 4, stride=2, padding=1)
-        self.stage2 = ResidualBlock(16)
-        self.down4, self.stage4 = down(16, 32), nn.Sequential(ResidualBlock(32), ResidualBlock(32))
-        self.down8, self.stage8 = down(32, 96), nn.Sequential(ResidualBlock(96), ResidualBlock(96))
-        self.down16 = down(96, 192)
-        self.position = nn.Parameter(torch.zeros(1, tokens, 192))
+        w2, w4, w8, w16 = widths
+        self.tokens = window // 16
+        self.stem = Conv3d(1, w2, 4, stride=2, padding=1)
+        self.stage2 = ResidualBlock(w2)
+        self.down4, self.stage4 = down(w2, w4), nn.Sequential(ResidualBlock(w4), ResidualBlock(w4))
+        self.down8, self.stage8 = down(w4, w8), nn.Sequential(ResidualBlock(w8), ResidualBlock(w8))
+        self.down16 = down(w8, w16)
+        self.position = nn.Parameter(torch.zeros(1, self.tokens**3, w16))
         self.stage16 = nn.ModuleList(
-            nn.TransformerEncoderLayer(192, 6, 576, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
+            nn.TransformerEncoderLayer(
+                w16, w16 // HEAD_WIDTH, 3 * w16, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            )
             for _ in range(3)
         )
-        self.up8, self.merge8 = up(192, 96), ResidualBlock(96)
-        self.up4, self.merge4 = up(96, 32), ResidualBlock(32)
-        self.up2, self.merge2 = up(32, 16), ResidualBlock(16)
+        self.up8, self.merge8 = up(w16, w8), ResidualBlock(w8)
+        self.up4, self.merge4 = up(w8, w4), ResidualBlock(w4)
+        self.up2, self.merge2 = up(w4, w2), ResidualBlock(w2)
+        if rungs > 1:
+            self.rung2, self.rung16 = rung_bias(rungs, w2), rung_bias(rungs, w16)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[B, 1, S, S, S] → [B, 16, S/2, …], [B, 32, S/4, …], [B, 96, S/8, …]."""
-        at2 = self.stage2(self.stem(image))
+    def forward(self, image: Tensor, rung: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, 1, S, S, S] → features [B, C, S/2, …], [B, C, S/4, …], [B, C, S/8, …].
+
+        Args:
+            image: a window.
+            rung: which rung it is of, from the finest.
+        """
+        at2 = self.stem(image)
+        if hasattr(self, "rung2"):
+            at2 = at2 + self.rung2[rung].view(1, -1, 1, 1, 1)
+        at2 = self.stage2(at2)
         at4 = self.stage4(self.down4(at2))
         at8 = self.stage8(self.down8(at4))
         at16 = self.down16(at8)
-        tokens = at16.flatten(2).transpose(1, 2) + self.position  # [B, T, 192]
+        tokens = at16.flatten(2).transpose(1, 2) + self.positions(at16.shape[2])  # [B, T, C]
+        if hasattr(self, "rung16"):
+            tokens = tokens + self.rung16[rung]
         for layer in self.stage16:
             tokens = layer(tokens)
         at16 = at16 + tokens.transpose(1, 2).reshape(at16.shape)
@@ -130,34 +155,63 @@ class CompactEncoder(nn.Module):
         at2 = self.merge2(at2 + self.up2(at4))
         return at2, at4, at8
 
+    def positions(self, tokens: int) -> Tensor:
+        """[1, tokens³, C] of the middle tokens: a smaller window knows the same places around its centre."""
+        if tokens == self.tokens:
+            return self.position
+        first = (self.tokens - tokens) // 2
+        middle = slice(first, first + tokens)
+        grid = self.position.reshape(self.tokens, self.tokens, self.tokens, -1)
+        return grid[middle, middle, middle].reshape(1, tokens**3, -1)
+
 
 class CompactDecoder(nn.Module):
-    """Features, drawn prompts and previous logits in; logits at the working spacing out."""
+    """Features, drawn prompts and previous logits in; logits at the working spacing out.
 
-    def __init__(self) -> None:
+    Args:
+        widths: the encoder's.
+        rungs: how many rungs the ladder has.
+    """
+
+    def __init__(self, widths: Sequence[int], rungs: int = 1) -> None:
         super().__init__()
-        self.prompt2 = Conv3d(16, 16, 3, padding=1)
-        self.key = Conv3d(32, KEY_CHANNELS, 1)
-        self.down4, self.correlation4 = down(16, 48), Conv3d(2, 48, 1)
-        self.feature4, self.stage4 = Conv3d(32, 48, 1), ResidualBlock(48)
-        self.down8, self.feature8 = down(48, 96), Conv3d(96, 96, 1)
-        self.stage8 = nn.Sequential(ResidualBlock(96), ResidualBlock(96))
-        self.up4, self.merge4 = up(96, 48), ResidualBlock(48)
-        self.up2, self.merge2 = up(48, 16), ResidualBlock(16)
-        self.head_norm = ChannelNorm(16)
-        self.head = Conv3d(16, 8, 1)
+        w2, w4, w8, _ = widths
+        inner4 = w4 * 3 // 2
+        self.prompt2 = Conv3d(PROMPT_CHANNELS, w2, 3, padding=1)
+        self.key = Conv3d(w4, KEY_CHANNELS, 1)
+        self.down4, self.correlation4 = down(w2, inner4), Conv3d(2, inner4, 1)
+        self.feature4, self.stage4 = Conv3d(w4, inner4, 1), ResidualBlock(inner4)
+        self.down8, self.feature8 = down(inner4, w8), Conv3d(w8, w8, 1)
+        self.stage8 = nn.Sequential(ResidualBlock(w8), ResidualBlock(w8))
+        self.up4, self.merge4 = up(w8, inner4), ResidualBlock(inner4)
+        self.up2, self.merge2 = up(inner4, w2), ResidualBlock(w2)
+        self.head_norm = ChannelNorm(w2)
+        self.head = Conv3d(w2, 8, 1)
         if self.head.bias is not None:
             nn.init.constant_(self.head.bias, EMPTY_LOGIT / LOGIT_GAIN)
+        if rungs > 1:
+            self.rung2, self.rung8 = rung_bias(rungs, w2), rung_bias(rungs, w8)
 
     def forward(
-        self, features: tuple[Tensor, Tensor, Tensor], prompts: Tensor, points: Tensor, labels: Tensor
+        self,
+        features: tuple[Tensor, Tensor, Tensor],
+        prompts: Tensor,
+        points: Tensor,
+        labels: Tensor,
+        rung: int = 0,
     ) -> Tensor:
         """Features as the encoder's, prompts [B, 16, S/2, …], points [B, N, 3], labels [B, N] → [B, 1, S, S, S]."""
         feature2, feature4, feature8 = features
-        at2 = F.relu(feature2 + self.prompt2(prompts))
+        prompted = feature2 + self.prompt2(prompts)
+        if hasattr(self, "rung2"):
+            prompted = prompted + self.rung2[rung].view(1, -1, 1, 1, 1)
+        at2 = F.relu(prompted)
         correlation = self.correlate(self.key(feature4), points, labels)
         at4 = self.stage4(self.down4(at2) + self.feature4(feature4) + self.correlation4(correlation))
-        at8 = self.stage8(self.down8(at4) + self.feature8(feature8))
+        at8 = self.down8(at4) + self.feature8(feature8)
+        if hasattr(self, "rung8"):
+            at8 = at8 + self.rung8[rung].view(1, -1, 1, 1, 1)
+        at8 = self.stage8(at8)
         at4 = self.merge4(at4 + self.up4(at8))
         at2 = self.merge2(at2 + self.up2(at4))
         return depth_to_space(LOGIT_GAIN * self.head(F.relu(self.head_norm(at2))).float(), 2)
@@ -197,20 +251,30 @@ class CompactNetwork(ClickNetwork):
         if settings.architecture != "compact" or settings.normalisation != "asinh_suv":
             raise ValueError(f"compact needs architecture 'compact' and normalisation 'asinh_suv', got {settings}")
         self.settings = settings
-        self.encoder = CompactEncoder(self.window_size)
-        self.decoder = CompactDecoder()
+        sizes = [rung.window_size for rung in self.rungs]
+        if len(set(sizes)) < len(sizes) or any(size % 16 or size > self.window_size for size in sizes):
+            raise ValueError(
+                f"compact needs windows of different sizes, multiples of 16 up to {self.window_size}, got {sizes}"
+            )
+        rungs = len(self.rungs)
+        self.encoder = CompactEncoder(settings.widths, self.window_size, rungs)
+        self.decoder = CompactDecoder(settings.widths, rungs)
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def encode(self, image: Tensor) -> Tensor:
         """Everything of the window that no click changes.
 
         Args:
-            image: [B, 1, S, S, S] asinh(SUV), S = 80.
+            image: [B, 1, S, S, S] asinh(SUV), S of one of the rungs.
 
         Returns:
             [B, 236, S/4, S/4, S/4]: features of strides 2, 4 and 8 and the image itself, packed by space-to-depth.
+
+        Raises:
+            ValueError: a window of no rung's size.
         """
-        return self.pack(self.encoder(image.contiguous(memory_format=torch.channels_last_3d)), image)
+        rung = self.rung_of(image.shape[-1])
+        return self.pack(self.encoder(image.contiguous(memory_format=torch.channels_last_3d), rung), image)
 
     @staticmethod
     def pack(features: Sequence[Tensor], image: Tensor) -> Tensor:
@@ -237,8 +301,9 @@ class CompactNetwork(ClickNetwork):
         Returns:
             [B, 1, S, S, S] logits.
         """
-        batch = embedding.shape[0]
-        at2, at4, at8, image = embedding.split([128, 32, 12, 64], 1)
+        batch, rung = embedding.shape[0], self.rung_of(4 * embedding.shape[-1])
+        w2, w4, w8, _ = self.settings.widths
+        at2, at4, at8, image = embedding.split([8 * w2, w4, w8 // 8, 64], 1)
         image = depth_to_space(image, 4).float()  # [B, 1, S, S, S]
         if points is None or point_labels is None:
             points, point_labels = image.new_zeros((batch, 0, 3)), image.new_zeros((batch, 0))
@@ -248,18 +313,19 @@ class CompactNetwork(ClickNetwork):
         prompts = self.draw_prompts(image, points, point_labels, mask_logits)
         features = (depth_to_space(at2, 2), at4, space_to_depth(at8, 2))
         channels_last = [x.contiguous(memory_format=torch.channels_last_3d) for x in (*features, prompts)]
-        return self.decoder(tuple(channels_last[:3]), channels_last[3], points, point_labels).float()
+        return self.decoder(tuple(channels_last[:3]), channels_last[3], points, point_labels, rung).float()
 
     def draw_prompts(self, image: Tensor, points: Tensor, point_labels: Tensor, mask_logits: Tensor) -> Tensor:
         """[B, 16, S/2, S/2, S/2]: previous logits (8), clicks narrow and wide by sign (4), uptake similarity (4)."""
         positive, negative = point_labels == 1, point_labels == 0
-        cells = self.window_size // 2
+        cells = image.shape[-1] // 2
         drawn = [
             draw_clicks(points, sign, cells, 2, sigma)
             for sign in (positive, negative)
             for sigma in (NARROW_CELLS, WIDE_CELLS)
         ]
-        radius = NEIGHBOURHOOD_MM / self.settings.spacing_mm
-        similarity = similarity_maps(image, F.avg_pool3d(image, 2), points, positive, negative, radius_voxels=radius)
+        similarity = similarity_maps(
+            image, F.avg_pool3d(image, 2), points, positive, negative, radius_voxels=NEIGHBOURHOOD_VOXELS
+        )
         previous = space_to_depth(torch.tanh(mask_logits.float() / LOGIT_SCALE), 2)
         return torch.cat([previous, *drawn, similarity], 1)

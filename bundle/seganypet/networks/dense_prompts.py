@@ -13,7 +13,7 @@ from torch import Tensor
 
 NARROW_CELLS = 0.75
 WIDE_CELLS = 3.0
-NEIGHBOURHOOD_MM = 20.0
+NEIGHBOURHOOD_VOXELS = 20 / 3  # 2 cm on a grid of 3 mm, and 1 cm on one of 1.5 mm, where a neighbour is another lesion
 FAR = 3.0  # "no click of this sign": farther in asinh(SUV) than tissues lie apart
 
 

@@ -12,6 +12,32 @@ POINTS = ("accumulated", "newest")
 
 
 @dataclass(frozen=True)
+class Rung:
+    """One level of detail: windows of one size on a grid of one spacing.
+
+    Args:
+        spacing_mm: isotropic spacing of its working grid.
+        window_size: working voxels of its windows along each axis.
+        placement: "click" or "grid", see `NetworkSettings`.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    spacing_mm: float
+    window_size: int
+    placement: str = "click"
+
+    def __post_init__(self) -> None:
+        if self.placement not in PLACEMENTS:
+            raise ValueError(f"placement must be one of {', '.join(PLACEMENTS)}, got {self.placement!r}")
+        if not 0 < float(self.spacing_mm) < 100:
+            raise ValueError(f"spacing_mm must lie between 0 and 100, got {self.spacing_mm!r}")
+        if self.window_size < 1:
+            raise ValueError(f"window_size must be above 0, got {self.window_size!r}")
+
+
+@dataclass(frozen=True)
 class NetworkSettings:
     """Architecture and preprocessing that a state dict belongs to.
 
@@ -23,6 +49,9 @@ class NetworkSettings:
         placement: "click", one window centred on the first click (released weights, trained on target-centred crops),
             or "grid", windows at 50 % overlap that can be encoded before any click.
         points: "accumulated", the decoder sees all clicks so far, or "newest", only the last one.
+        finer: rungs below `spacing_mm`, finest first. A first click is answered on the finest; a target that reaches
+            its window's border goes on on the next coarser one, last on `spacing_mm`. None for the released weights.
+        widths: channels of `compact` at strides 2, 4, 8 and 16: its size. Other architectures have their own.
 
     Raises:
         ValueError: a value that is none of the above.
@@ -33,8 +62,17 @@ class NetworkSettings:
     normalisation: str = "zscore"
     placement: str = "click"
     points: str = "accumulated"
+    finer: tuple[Rung, ...] = ()
+    widths: tuple[int, ...] = (16, 32, 96, 192)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "finer", tuple(Rung(**r) if isinstance(r, dict) else r for r in self.finer))
+        object.__setattr__(self, "widths", tuple(self.widths))
+        spacings = [*(rung.spacing_mm for rung in self.finer), self.spacing_mm]
+        if sorted(set(spacings)) != spacings:
+            raise ValueError(f"the rungs' spacings must grow from the finest to spacing_mm, got {spacings}")
+        if len(self.widths) != 4 or any(width < 8 or width % 8 for width in self.widths) or self.widths[3] % 32:
+            raise ValueError(f"widths must be four multiples of 8, the last of 32, got {list(self.widths)}")
         for name, allowed in (
             ("architecture", ARCHITECTURES),
             ("normalisation", NORMALISATIONS),
@@ -65,5 +103,7 @@ class NetworkSettings:
 
 DEFAULT_SETTINGS = {
     "vit_b": NetworkSettings("vit_b", spacing_mm=1.5, normalisation="zscore", placement="click"),
-    "compact": NetworkSettings("compact", spacing_mm=3.0, normalisation="asinh_suv", placement="grid"),
+    "compact": NetworkSettings(
+        "compact", spacing_mm=3.0, normalisation="asinh_suv", placement="grid", finer=(Rung(1.5, 48),)
+    ),
 }

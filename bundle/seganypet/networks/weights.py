@@ -9,8 +9,8 @@ import re
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .click_network import ClickNetwork
 from .registry import build_network
-from .settings import DEFAULT_SETTINGS, NetworkSettings
+from .settings import DEFAULT_SETTINGS, NetworkSettings, Rung
 
 STATE_KEYS = ("model", "model_state_dict", "state_dict")  # ours, the released files', others'
 NUMPY_SCALAR = np.float64().__reduce__()[0]  # what a pickle rebuilds a numpy number with
@@ -85,6 +85,22 @@ def load_network(path: str | os.PathLike[str]) -> ClickNetwork:
     net = build_network(settings.architecture, settings)
     _load_into(net, checkpoint, path)
     return net.eval()
+
+
+def with_rungs(net: ClickNetwork, finer: Sequence[Rung]) -> ClickNetwork:
+    """A network of the same weights with other finer rungs, to train on; what only a ladder has starts at zero.
+
+    Args:
+        net: a network of `build_network`.
+        finer: its new rungs below `spacing_mm`, finest first.
+
+    Raises:
+        ValueError: rungs that the architecture cannot have.
+    """
+    wider = build_network(net.settings.architecture, replace(net.settings, finer=tuple(finer)))
+    own, old = wider.state_dict(), net.state_dict()
+    wider.load_state_dict({name: old.get(name, zeros) for name, zeros in own.items()})
+    return wider
 
 
 def save_network(net: nn.Module, path: str | os.PathLike[str], *, half: bool = True) -> None:

@@ -13,7 +13,7 @@ from seganypet.training.strategies import RolloutLabel
 
 def prepare_rollout(
     batch: Mapping[str, Any], device: torch.device | str | None = None, non_blocking: bool = False, **_: Any
-) -> tuple[Tensor, RolloutLabel, tuple[Tensor, Tensor], dict[str, Any]]:
+) -> tuple[Tensor, RolloutLabel, tuple[Tensor, Tensor, Tensor], dict[str, Any]]:
     """A batch of windows as MONAI's engines take it: image, what the loss compares with, the rollout's arguments, {}.
 
     Args:
@@ -24,7 +24,7 @@ def prepare_rollout(
     image = batch["image"].to(device, non_blocking=non_blocking)
     targets = batch["targets"].to(device, non_blocking=non_blocking)
     high_quality = batch["high_quality"].to(device, non_blocking=non_blocking)
-    return image, RolloutLabel(targets, high_quality), (targets, batch["seed"]), {}
+    return image, RolloutLabel(targets, high_quality), (targets, batch["seed"], batch["first_click"].to(device)), {}
 
 
 def call_network(inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seganypet.data.preprocessing import normalise_window
 from seganypet.data.studies import WorkingStudy
-from seganypet.data.windows import crop
+from seganypet.data.window_cutting import WindowCut
 from seganypet.networks.settings import NetworkSettings
 from seganypet.training.rectification import Rectification
 from seganypet.training.rollout import ClickRollout
@@ -139,14 +139,16 @@ def known_targets(
     for target in noisy.targets:
         if target.lesion or target.name not in values:
             continue
-        middle = [(side.start + side.stop) // 2 for side in target.box]
-        origin = np.array(middle) - window_size // 2
-        uptake = crop(noisy.uptake, origin, window_size).float()
+        middle = np.array([(side.start + side.stop) // 2 for side in target.box])
+        at = np.full(3, window_size // 2)
+        cuts = [
+            WindowCut(study, middle, at, spacing_mm=settings.spacing_mm, size=window_size) for study in (noisy, clean)
+        ]
         found.append(
             KnownTarget(
-                normalise_window(uptake, settings)[None],
-                crop(noisy.target_map, origin, window_size) == target.index,
-                crop(clean.target_map, origin, window_size) == values[target.name],
+                normalise_window(cuts[0].uptake(), settings)[None],
+                cuts[0].masks([target.index])[0],
+                cuts[1].masks([values[target.name]])[0],
             )
         )
     return found

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from monai.losses import DiceCELoss
 from torch import Tensor, nn
 
-NEGATIVES_FLOOR = 4000.0  # voxels; about 100 mL at 3 mm
+NEGATIVES_SHARE = 1 / 128  # of a window's voxels; 4,000 of 80³, about 100 mL at 3 mm
+EVEN_FLOOR = 300.0  # voxels
 
 
 class BalancedClickLoss(nn.Module):
@@ -16,13 +17,18 @@ class BalancedClickLoss(nn.Module):
     nothing answers "empty" for hundreds of windows. Here the positives' mean stands beside the negatives' sum over
     (2n + floor), n the number of positives: false voxels weigh relative to the target's size.
 
+    That weighs a missed voxel at least twice as much as a false one, so that masks come out too large. Weights that
+    find their target go on with `even`, where both weigh the same.
+
     Args:
         entropy_weight: weight of the cross-entropy.
+        even: one weight for every voxel, 1 / (2n + a small floor).
     """
 
-    def __init__(self, entropy_weight: float = 0.5) -> None:
+    def __init__(self, entropy_weight: float = 0.5, *, even: bool = False) -> None:
         super().__init__()
         self.entropy_weight = entropy_weight
+        self.entropy = even_entropy if even else balanced_entropy
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean over samples, targets and clicks.
@@ -36,7 +42,7 @@ class BalancedClickLoss(nn.Module):
         """
         logits = logits.flatten(3)  # [B, T, R, V]
         target = targets.flatten(2)[:, :, None].to(logits.dtype)  # [B, T, 1, V]
-        return (soft_dice_loss(logits, target) + self.entropy_weight * balanced_entropy(logits, target)).mean()
+        return (soft_dice_loss(logits, target) + self.entropy_weight * self.entropy(logits, target)).mean()
 
 
 def soft_dice_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
@@ -56,8 +62,14 @@ def balanced_entropy(logits: Tensor, target: Tensor) -> Tensor:
     entropy = F.binary_cross_entropy_with_logits(logits, target.expand_as(logits), reduction="none")
     size = target.sum(-1)
     positive = (entropy * target).sum(-1) / size.clamp_min(1)
-    negative = (entropy * (1 - target)).sum(-1) / (2 * size + NEGATIVES_FLOOR)
+    negative = (entropy * (1 - target)).sum(-1) / (2 * size + NEGATIVES_SHARE * logits.shape[-1])
     return positive + negative
+
+
+def even_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy summed over all voxels / (2n + floor), n the target's voxels; [..., V] → [...]."""
+    entropy = F.binary_cross_entropy_with_logits(logits, target.expand_as(logits), reduction="none")
+    return entropy.sum(-1) / (2 * target.sum(-1) + EVEN_FLOOR)
 
 
 class DiceCEClickLoss(nn.Module):

@@ -17,7 +17,8 @@ class ClickRollout(nn.Module):
 
     Every target gets its own clicks on the shared encoding. After the drawn clicks one step without any click may
     follow, on the last logits with half a window wiped out: what a neighbouring window is asked at inference, which
-    gets the part of the mask that the first window saw.
+    gets the part of the mask that the first window saw. On the coarsest rung of a ladder some rollouts begin with what
+    the finer rung handed over: an imperfect answer in a small cube around the first click.
 
     Args:
         network: `encode` and `decode` as the networks package defines them.
@@ -25,7 +26,8 @@ class ClickRollout(nn.Module):
         random_count: draw the number of clicks of each batch from 1 to `clicks` instead.
         gradient_share: how often an intermediate decode is trained; the first and the last always are. The others only
             lead to the next click and cost no backward pass.
-        mask_only_share: how often the step without clicks is added.
+        mask_only_share: how often the step without clicks is added, on the coarsest rung.
+        handover_share: how often a rollout on the coarsest rung begins with a finer rung's answer.
         precision: what the network computes in: "float32", or "bfloat16" or "float16" under autocast. float16 needs a
             gradient scaler, which MONAI's trainer has on CUDA.
         seed: of the run.
@@ -49,6 +51,7 @@ class ClickRollout(nn.Module):
         random_count: bool = True,
         gradient_share: float = 0.0,
         mask_only_share: float = 0.2,
+        handover_share: float = 0.5,
         precision: str = "float32",
         seed: int = 0,
     ) -> None:
@@ -60,17 +63,19 @@ class ClickRollout(nn.Module):
         self.random_count = random_count
         self.gradient_share = gradient_share
         self.mask_only_share = mask_only_share
+        self.handover_share = handover_share
         self.precision = precision
         self.seed = seed
         self.iteration = 0
 
-    def forward(self, image: Tensor, targets: Tensor, seeds: Tensor) -> Tensor:
+    def forward(self, image: Tensor, targets: Tensor, seeds: Tensor, first_click: Tensor | None = None) -> Tensor:
         """Logits after every click.
 
         Args:
             image: [B, 1, S, S, S], normalised.
             targets: [B, T, S, S, S] bool, which the clicks are drawn from.
             seeds: [B] int64; clicks follow from them alone.
+            first_click: [B, T, 3] window voxels of the first clicks, −1 where they are drawn; None draws them all.
 
         Returns:
             [B, T, R, S, S, S] logits in the order of clicking: of the trained decodes in training mode, where R varies,
@@ -90,11 +95,18 @@ class ClickRollout(nn.Module):
         labels = image.new_zeros((batch * count, 0))
         stride = self.network.logit_stride
         low_res = image.new_zeros((batch * count, 1, *(n // stride for n in size)))
+        coarsest = size[-1] == self.network.window_size
         logits: list[Tensor] = []
         current = self._full_size(low_res, size)
         for step in range(steps):
             if step == 0:
                 point, label = draw_first_click(target, repeated, uniform[:, 0]), labels.new_ones(batch * count)
+                if first_click is not None:
+                    given = first_click.reshape(batch * count, 3).to(point)
+                    point = torch.where(given >= 0, given, point)
+                cells = self._handed_over_cells() if self.training and coarsest else 0
+                if cells and torch.rand((), generator=plan) < self.handover_share:
+                    low_res = handed_over(target, point, cells, stride, plan)
             else:
                 point, label = draw_error_click(current > 0, target, uniform[:, step])
             points = torch.cat([points, point[:, None]], 1)
@@ -105,12 +117,20 @@ class ClickRollout(nn.Module):
             current = self._full_size(low_res, size)
             if keeps or not self.training:
                 logits.append(current)
-        if self.training and torch.rand((), generator=plan) < self.mask_only_share:
+        if self.training and coarsest and torch.rand((), generator=plan) < self.mask_only_share:
             wiped = wipe_half(low_res.detach(), plan)
             low_res = self._decode(embedding, None, None, wiped, gradient=True)
             logits.append(self._full_size(low_res, size))
         self.clicks_made = points.reshape(batch, count, -1, 3), labels.reshape(batch, count, -1)
         return torch.cat(logits, 1).reshape(batch, count, len(logits), *size)
+
+    def _handed_over_cells(self) -> int:
+        """Logit cells along each axis that the next finer rung's window covers; 0 without a ladder."""
+        settings = self.network.settings
+        if not settings.finer:
+            return 0
+        finer = settings.finer[-1]
+        return round(finer.window_size * finer.spacing_mm / settings.spacing_mm / self.network.logit_stride)
 
     def _decode(
         self, embedding: Tensor, points: Tensor | None, labels: Tensor | None, low_res: Tensor, *, gradient: bool
@@ -142,6 +162,40 @@ def draw_uniform(seeds: Tensor, targets: int, steps: int) -> Tensor:
 def plan_seed(seed: int, iteration: int) -> int:
     """A number for a torch generator that follows from both."""
     return int(np.random.default_rng([seed, iteration]).integers(2**62))
+
+
+HANDED_OVER_GAIN = 8.0  # about what a sure answer's logits are over its share of a voxel
+
+
+def handed_over(target: Tensor, points: Tensor, cells: int, stride: int, generator: torch.Generator) -> Tensor:
+    """What a finer rung's window would have handed over: the target around the click, imperfectly.
+
+    Made from the truth rather than by running the finer rung, which would double a step's cost: smoothed by a cell,
+    disturbed by noise over some five cells, of a certainty drawn for each batch; 0, "nothing known", outside.
+
+    Args:
+        target: [B, 1, S, S, S] bool.
+        points: [B, 3] window voxels of the first clicks, the finer windows' centres.
+        cells: logit cells that the finer window covers along each axis.
+        stride: voxels per logit cell.
+        generator: of the noise.
+
+    Returns:
+        [B, 1, L, L, L] logits.
+    """
+    share = nn.functional.avg_pool3d(target.float(), stride) if stride > 1 else target.float()
+    share = nn.functional.avg_pool3d(share, 3, stride=1, padding=1)
+    length = share.shape[-1]
+    lattice = torch.randn((share.shape[0], 1, *[max(2, length // 5)] * 3), generator=generator).to(share)
+    noise = nn.functional.interpolate(lattice, size=share.shape[2:], mode="trilinear", align_corners=True)
+    certainty, error = torch.rand(2, generator=generator).tolist()
+    logits = HANDED_OVER_GAIN * (0.3 + certainty) * (share - 0.5 + 0.4 * error * noise)
+    centre = (points / stride).round().to(share)  # [B, 3]
+    place = torch.arange(length, device=share.device)
+    for axis in range(3):
+        near = (place - centre[:, axis, None]).abs() <= cells / 2  # [B, L]
+        logits = logits * near.view(-1, 1, *[length if a == axis else 1 for a in range(3)])
+    return logits
 
 
 def wipe_half(logits: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""The order of an epoch's windows: both label qualities in a stated ratio, alike on every process."""
+"""The order of an epoch's windows: rungs batch by batch, label qualities in a stated ratio, alike on every process."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ class WindowSampler(Sampler[int]):
     Every process gets as many windows in the same sequence of qualities, so that each batch holds the same mix
     everywhere. Where its high-quality count per batch is whole, n processes with batches of b see together what one
     process with batches of n·b sees. An epoch has as many draws as there are windows; of the rarer quality each window
-    is drawn several times, of the other some wait for a later epoch.
+    is drawn several times, of the other some wait for a later epoch. Each batch is of one rung, since its windows have
+    one size; the rungs take turns by their share of the windows.
 
     Args:
         dataset: the training windows; says which epoch it is.
         seed: of the run.
         high_share: how many of the draws are of high quality, 0 to 1; ½ is 1:1. None draws windows as they come. Where
             only one quality is there, all draws are of that.
+        batch_size: windows of a batch.
         rank: which process this is.
         world_size: how many there are.
 
@@ -36,6 +38,7 @@ class WindowSampler(Sampler[int]):
         *,
         seed: int = 0,
         high_share: float | None = 0.5,
+        batch_size: int = 1,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -46,6 +49,7 @@ class WindowSampler(Sampler[int]):
         self.dataset = dataset
         self.seed = seed
         self.high_share = high_share
+        self.batch_size = batch_size
         self.rank = rank
         self.world_size = world_size
 
@@ -57,27 +61,41 @@ class WindowSampler(Sampler[int]):
 
     def order(self) -> np.ndarray:
         """[len(self)] indices of windows."""
-        high = self.dataset.high_quality
-        pools = [np.flatnonzero(~high), np.flatnonzero(high)]
-        if self.high_share is None or len(pools[0]) == 0 or len(pools[1]) == 0:
-            pools, is_high = [np.arange(len(high))], np.zeros(len(self), int)
-        else:
-            is_high = quality_pattern(len(self), self.high_share)
+        high, rung_of = self.dataset.high_quality, self.dataset.rung_of
+        shares = np.bincount(rung_of) / len(rung_of)
+        batches = -(-len(self) // self.batch_size)
+        rung_at = np.repeat(turns(shares, batches), self.batch_size)[: len(self)]
         order = np.empty(len(self), int)
-        for quality, pool in enumerate(pools):
-            places = np.flatnonzero(is_high == quality)
-            queue = self._queue(pool, len(places) * self.world_size, quality)
-            order[places] = queue[self.rank :: self.world_size]
+        for rung in np.flatnonzero(shares):
+            places = np.flatnonzero(rung_at == rung)
+            pools = [np.flatnonzero((rung_of == rung) & (high == quality)) for quality in (False, True)]
+            if self.high_share is None or len(pools[0]) == 0 or len(pools[1]) == 0:
+                pools, is_high = [np.flatnonzero(rung_of == rung)], np.zeros(len(places), int)
+            else:
+                is_high = quality_pattern(len(places), self.high_share)
+            for quality, pool in enumerate(pools):
+                here = places[is_high == quality]
+                queue = self._queue(pool, len(here) * self.world_size, int(rung), quality)
+                order[here] = queue[self.rank :: self.world_size]
         return order
 
-    def _queue(self, pool: np.ndarray, length: int, quality: int) -> np.ndarray:
+    def _queue(self, pool: np.ndarray, length: int, rung: int, quality: int) -> np.ndarray:
         """`length` draws from a pool, each round a new permutation of all of it."""
         rounds = -(-length // len(pool))
         parts = [
-            np.random.default_rng([self.seed, self.dataset.epoch, quality, number]).permutation(pool)
+            np.random.default_rng([self.seed, self.dataset.epoch, rung, quality, number]).permutation(pool)
             for number in range(rounds)
         ]
         return np.concatenate([*parts, pool[:0]])[:length]
+
+
+def turns(shares: np.ndarray, length: int) -> np.ndarray:
+    """[length] whose turn it is, each as often as its share of 1 says, spread evenly."""
+    given, result = np.zeros(len(shares)), np.empty(length, int)
+    for n in range(length):
+        result[n] = int(np.argmax(shares * (n + 1) - given))
+        given[result[n]] += 1
+    return result
 
 
 def quality_pattern(length: int, high_share: float) -> np.ndarray:

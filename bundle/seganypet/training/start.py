@@ -9,7 +9,7 @@ import torch
 from filelock import FileLock
 
 from seganypet.data import write_cohort
-from seganypet.networks import build_network, load_network
+from seganypet.networks import DEFAULT_SETTINGS, build_network, load_network, with_rungs
 from seganypet.networks.click_network import ClickNetwork
 
 
@@ -19,14 +19,18 @@ def start_network(
     device: torch.device | str = "cpu",
     *,
     points: str | None = None,
+    ladder: bool = True,
 ) -> ClickNetwork:
     """A network to train: new, or with the weights and settings of a file.
+
+    Weights of before the ladder get the architecture's own finer rungs, to be trained on them.
 
     Args:
         architecture: "compact" or "vit_b"; must be the file's where there is one.
         weights: model.pt or a released .pth; None starts from random weights.
         device: where to train.
         points: "accumulated" or "newest" clicks for the decoder; None keeps the architecture's or the file's way.
+        ladder: False trains without finer rungs.
 
     Raises:
         ValueError: the file holds another architecture.
@@ -34,6 +38,9 @@ def start_network(
     network = build_network(architecture) if weights is None else load_network(weights)
     if network.settings.architecture != architecture:
         raise ValueError(f"{weights} holds {network.settings.architecture}, the run trains {architecture}")
+    finer = (network.settings.finer or DEFAULT_SETTINGS[architecture].finer) if ladder else ()
+    if finer != network.settings.finer:
+        network = with_rungs(network, finer)
     if points is not None:
         network.settings = replace(network.settings, points=points)
     return network.to(device)
