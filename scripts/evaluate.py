@@ -1,4 +1,6 @@
-"""Dice after 1, 3 and 5 clicks on a data list, each click at the middle of the largest error, beside a 41 % region.
+"""Dice and surface Dice after 1, 3 and 5 clicks on a data list, by lesion volume and situation, beside a 41 % region.
+
+Each click is at the middle of the largest error.
 
 python scripts/evaluate.py --data_list runs/phantoms/data_list.json --section validation --output runs/evaluation.json
 """
@@ -13,9 +15,8 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from seganypet.data import read_data_list
-from seganypet.evaluation.report import TargetResult, as_rows, evaluate_entries, summarise
-from seganypet.inference import ClickSegmenter
-from seganypet.networks import load_network
+from seganypet.evaluation.report import TargetResult, as_rows, stability, summarise
+from seganypet.evaluation.study_evaluator import StudyEvaluator
 
 EMBEDDED_WEIGHTS = Path(__file__).resolve().parents[1] / "bundle" / "models" / "model.pt"
 
@@ -30,6 +31,8 @@ def evaluate(
     leave_out: tuple[str, ...] = (),
     max_organs: int | None = None,
     device: str | None = None,
+    rules: bool = True,
+    workers: int | None = None,
 ) -> None:
     """Evaluate weights on one section of a data list and print a table.
 
@@ -43,21 +46,30 @@ def evaluate(
         leave_out: label names that are no targets.
         max_organs: at most so many organs of a study.
         device: cpu or cuda.
+        rules: make answers obey their clicks; False evaluates the network's own.
+        workers: processes that share the studies, by default one a core; 1 on a GPU.
     """
     try:
         entries = read_data_list(data_list)[section]
-        segmenter = ClickSegmenter(load_network(weights), device=device)
+        evaluator = StudyEvaluator(
+            weights,
+            device=device,
+            rules=rules,
+            clicks=clicks,
+            baselines=baselines,
+            leave_out=tuple(leave_out),
+            max_organs=max_organs,
+        )
+        evaluator.segmenter()  # bad weights are named before any process starts
     except (ValueError, KeyError, FileNotFoundError) as error:
         sys.exit(f"evaluate: {error}")
     if not entries:
         sys.exit(f"evaluate: {data_list} has no {section} entries")
     results: list[TargetResult] = []
-    studies = evaluate_entries(
-        segmenter, entries, clicks=clicks, baselines=baselines, leave_out=leave_out, max_organs=max_organs
-    )
-    for found in tqdm(studies, total=len(entries), unit="study"):
+    for found in tqdm(evaluator.all(entries, workers), total=len(entries), unit="study"):
         results += found
     print(summarise(results, [k for k in (1, 3, 5) if k <= clicks]))
+    print(f"\n{stability(results)}")
     if output is not None:
         Path(output).parent.mkdir(parents=True, exist_ok=True)
         Path(output).write_text(json.dumps({"weights": str(weights), "targets": as_rows(results)}, indent=1))

@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from seganypet.clicks import Click
-from seganypet.evaluation.metrics import dice, dice_per_click
+from seganypet.evaluation.metrics import dice, dice_per_click, surface_dice
 from seganypet.evaluation.protocol import click_curve
-from seganypet.evaluation.report import TargetResult, summarise
+from seganypet.evaluation.report import TargetResult, band, stability, summarise
+from seganypet.evaluation.situation import situations
 from seganypet.evaluation.threshold_region import best_threshold_dice, threshold_region
 from seganypet.pet import PetVolume
 
@@ -73,14 +74,84 @@ def test_best_threshold_is_an_oracle():
     assert best_threshold_dice(volume, target) == 1.0
 
 
-def test_summary_groups_targets():
+def test_summary_groups_targets_by_volume_and_situation():
     rows = [
-        TargetResult("a", "liver", False, 1500.0, [0.5, 0.6, 0.7, 0.8, 0.9], None, None),
-        TargetResult("a", "lesion", True, 5.0, [0.4] * 5, [0.2] * 5, 0.7),
-        TargetResult("b", "lesion", True, 50.0, [0.6] * 5, [0.3] * 5, 0.8),
-        TargetResult("c", "lesion", True, 60.0, [0.8] * 5, [0.5] * 5, 0.6),
+        TargetResult("a", "liver", False, 1500.0, [0.5, 0.6, 0.7, 0.8, 0.9]),
+        TargetResult(
+            "a", "lesion", True, 5.0, [0.4] * 5, [0.2] * 5, 0.7, 50, ("clustered", "beside a hot organ"),
+            [0.3, 0.3, 0.3, 0.3, 0.6], [10.0] * 5,
+        ),
+        TargetResult("b", "lesion", True, 50.0, [0.6] * 5, [0.3] * 5, 0.8, 500, ("alone",)),
+        TargetResult("c", "lesion", True, 60.0, [0.8] * 5, [0.5] * 5, 0.6, 600, ("alone",)),
+        TargetResult("d", "lesion", True, 0.5, [0.1] * 5, [0.1] * 5, 0.6, 9, ("alone",)),
+    ]  # fmt: skip
+    lines = summarise(rows).splitlines()[2:]
+    assert [line.split(" | ")[0] for line in lines] == [
+        "| lesions < 10 voxels",
+        "| lesions 3–10 mL",
+        "| lesions ≥ 30 mL",
+        "| lesions alone",
+        "| lesions beside a hot organ",
+        "| lesions clustered",
+        "| organs",
     ]
-    lines = summarise(rows).splitlines()
-    assert lines[2] == "| lesions < 10 mL | 1 | 0.40 ± 0.00 | 0.40 ± 0.00 | 0.40 ± 0.00 | 0.20 | 0.20 | 0.20 | 0.70 |"
-    assert lines[3].startswith("| lesions ≥ 10 mL | 2 | 0.70 ± 0.10 |")
-    assert lines[4] == "| organs | 1 | 0.50 ± 0.00 | 0.70 ± 0.00 | 0.90 ± 0.00 | – | – | – | – |"
+    small = "0.40 ± 0.00 | 0.40 ± 0.00 | 0.40 ± 0.00 | 0.30 | 0.60 | 2.00 | 0.20 | 0.20 | 0.20 | 0.70 |"
+    assert lines[1] == f"| lesions 3–10 mL | 1 | {small}"
+    assert lines[5] == f"| lesions clustered | 1 | {small}"
+    assert lines[2].startswith("| lesions ≥ 30 mL | 2 | 0.70 ± 0.10 |")
+    assert lines[3].startswith("| lesions alone | 2 |")
+    assert lines[6] == "| organs | 1 | 0.50 ± 0.00 | 0.70 ± 0.00 | 0.90 ± 0.00 | – | – | – | – | – | – | – |"
+
+
+@pytest.mark.parametrize(
+    ("ml", "name"), [(0.2, "< 1 mL"), (1, "1–3 mL"), (9.9, "3–10 mL"), (10, "10–30 mL"), (30, "≥ 30 mL")]
+)
+def test_bands(ml, name):
+    assert band(ml) == name
+
+
+def test_stability_names_the_worst_step_and_who_ends_below_their_best():
+    rows = [
+        TargetResult("a", "lesion", True, 5.0, [0.5, 0.9, 0.8]),
+        TargetResult("a", "lesion", True, 5.0, [0.5, 0.5, 0.5]),
+    ]
+    # means 0.5, 0.7, 0.65
+    assert stability(rows).startswith("from 1 to 3 clicks the mean Dice's worst step is -0.0500; 50.0% of 2 targets")
+
+
+def test_best_threshold_finds_the_best_part_of_a_target_in_two():
+    voxels = np.zeros((40, 8, 8), np.float32)
+    voxels[2:10, 2:6, 2:6] = 3.0
+    voxels[30:32, 2:6, 2:6] = 9.0
+    volume = PetVolume(voxels, np.diag([4.0, 4, 4, 1]))
+    target = voxels > 0
+    # the hot part alone: 2·32 / (32 + 160); the larger one: 2·128 / (128 + 160)
+    assert best_threshold_dice(volume, target) == pytest.approx(2 * 128 / (128 + 160))
+
+
+def test_surface_dice_by_hand():
+    target = np.zeros((20, 20, 20), dtype=bool)
+    target[5:10, 5:10, 5:10] = True
+    assert surface_dice(target, target, (3.0, 3.0, 3.0)) == 1.0
+    shifted = np.roll(target, 1, 0)
+    assert surface_dice(shifted, target, (1.5, 1.5, 1.5)) == 1.0  # 1.5 mm off everywhere
+    assert surface_dice(np.roll(target, 9, 0), target, (1.5, 1.5, 1.5)) == 0.0
+    assert 0.3 < surface_dice(shifted, target, (3.0, 3.0, 3.0)) < 1.0  # 3 mm off at two faces
+    empty = np.zeros_like(target)
+    assert surface_dice(empty, empty, (1, 1, 1)) == 1.0
+    assert surface_dice(empty, target, (1, 1, 1)) == 0.0
+
+
+def test_situations_of_lesions():
+    voxels = np.full((60, 40, 40), 0.5, np.float32)
+    node, other, cold = (np.zeros(voxels.shape, dtype=bool) for _ in range(3))
+    node[5:8, 5:8, 5:8] = other[14:17, 5:8, 5:8] = True  # 12 mm between them, at 2 mm
+    cold[40:43, 20:23, 20:23] = True
+    voxels[node | other] = 6.0
+    voxels[cold] = 3.0
+    voxels[46:56, 15:30, 15:30] = 12.0  # 8 mm beside it
+    volume = PetVolume(voxels, np.diag([2.0, 2, 2, 1]))
+    lesions = node | other | cold
+    assert situations(volume, node, lesions) == ("clustered",)
+    assert situations(volume, cold, lesions) == ("beside a hot organ",)
+    assert situations(volume, node, node) == ("alone",)

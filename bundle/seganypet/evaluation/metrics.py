@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from monai.metrics import compute_surface_dice
+from scipy import ndimage
 from torch import Tensor
+
+NSD_MM = 2.0
 
 
 def dice(prediction: np.ndarray, target: np.ndarray) -> float:
     """2·|A∩B| / (|A| + |B|) of two bool arrays; 1 where both are empty."""
     total = int(prediction.sum()) + int(target.sum())
     return 2 * int((prediction & target).sum()) / total if total else 1.0
+
+
+def surface_dice(
+    prediction: np.ndarray, target: np.ndarray, spacing_mm: Sequence[float], tolerance_mm: float = NSD_MM
+) -> float:
+    """Normalised surface Dice (NSD): the share of both borders that lies within a tolerance of the other one.
+
+    Args:
+        prediction: bool [i, j, k].
+        target: bool [i, j, k].
+        spacing_mm: of the voxels.
+        tolerance_mm: how far apart borders may lie.
+
+    Returns:
+        In [0, 1]; 1 where both are empty, 0 where one is.
+    """
+    if not prediction.any() or not target.any():
+        return float(not prediction.any() and not target.any())
+    box = ndimage.find_objects((prediction | target).astype(np.uint8))[0]
+    one, other = (torch.from_numpy(np.pad(mask[box], 1))[None, None].float() for mask in (prediction, target))
+    return float(compute_surface_dice(one, other, [tolerance_mm], include_background=True, spacing=list(spacing_mm)))
 
 
 def dice_per_click(logits: Tensor, targets: Tensor) -> Tensor:

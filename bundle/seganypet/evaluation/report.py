@@ -1,8 +1,8 @@
-"""Dice per click over a data list, beside what a threshold would have given."""
+"""Dice per click over a data list, beside what a threshold would have given, by size and by situation."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,15 +10,18 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from seganypet.clicks import Click
 from seganypet.data.data_list import Entry
 from seganypet.data.targets import is_lesion
+from seganypet.evaluation.metrics import surface_dice
 from seganypet.evaluation.protocol import click_curve
+from seganypet.evaluation.situation import situations
 from seganypet.evaluation.threshold_region import best_threshold_dice, threshold_region
 from seganypet.inference import ClickSegmenter
 from seganypet.pet import PetVolume, read_pet
 
-SMALL_ML = 10.0
-SMALLEST_ML = 0.1
+BANDS_ML = (1.0, 3.0, 10.0, 30.0)
+FEWEST_VOXELS = 10  # smaller lesions are reported apart: one voxel more or less decides their Dice
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,10 @@ class TargetResult:
         dice: after 1, 2, … clicks of the network.
         threshold_dice: after as many clicks of the 41 % region, each on its own errors.
         best_threshold: Dice of the best single threshold; None where it was not asked for.
+        voxels: of the target; None where nobody counted.
+        situations: of a lesion, see `situations`.
+        nsd: normalised surface Dice at 2 mm after 1, 2, … clicks.
+        answer_ml: volume of the answer after 1, 2, … clicks.
     """
 
     image: str
@@ -40,14 +47,35 @@ class TargetResult:
     lesion: bool
     volume_ml: float
     dice: list[float]
-    threshold_dice: list[float] | None
-    best_threshold: float | None
+    threshold_dice: list[float] | None = None
+    best_threshold: float | None = None
+    voxels: int | None = None
+    situations: tuple[str, ...] = ()
+    nsd: list[float] | None = None
+    answer_ml: list[float] | None = None
 
     @property
     def group(self) -> str:
+        """Which row of the report it counts in: organs, or lesions by volume."""
         if not self.lesion:
             return "organs"
-        return f"lesions < {SMALL_ML:g} mL" if self.volume_ml < SMALL_ML else f"lesions ≥ {SMALL_ML:g} mL"
+        if self.voxels is not None and self.voxels < FEWEST_VOXELS:
+            return f"lesions < {FEWEST_VOXELS} voxels"
+        return f"lesions {band(self.volume_ml)}"
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """All rows it counts in: its own, and those of its situations."""
+        small = self.voxels is not None and self.voxels < FEWEST_VOXELS
+        return (self.group, *(() if small else (f"lesions {situation}" for situation in self.situations)))
+
+
+def band(volume_ml: float) -> str:
+    """The band of volumes that a lesion falls into, as the report writes it."""
+    edges = [0.0, *BANDS_ML]
+    low = max(edge for edge in edges if volume_ml >= edge)
+    high = next((edge for edge in BANDS_ML if volume_ml < edge), None)
+    return f"≥ {low:g} mL" if high is None else f"< {high:g} mL" if low == 0 else f"{low:g}–{high:g} mL"
 
 
 def evaluate_entries(
@@ -73,19 +101,36 @@ def evaluate_entries(
         ValueError: a label map of another shape than its image.
     """
     for entry in entries:
-        volume = read_pet(entry.image)
-        label_image: Any = nib.load(entry.label)
-        labels = np.asarray(label_image.dataobj)
-        if labels.shape != volume.shape:
-            raise ValueError(f"label {entry.label} has shape {labels.shape}, its image {entry.image} {volume.shape}")
-        names = {value: name for value, name in entry.label_names.items() if name not in leave_out}
-        results, organs = [], 0
-        for name, lesion, target in _targets(labels, names, volume):
-            organs += not lesion
-            if not lesion and max_organs is not None and organs > max_organs:
-                continue
-            results.append(_evaluate(segmenter, entry, volume, name, lesion, target, clicks, baselines))
-        yield results
+        yield evaluate_study(
+            segmenter, entry, clicks=clicks, baselines=baselines, leave_out=leave_out, max_organs=max_organs
+        )
+
+
+def evaluate_study(
+    segmenter: ClickSegmenter,
+    entry: Entry,
+    *,
+    clicks: int = 5,
+    baselines: bool = True,
+    leave_out: Collection[str] = (),
+    max_organs: int | None = None,
+) -> list[TargetResult]:
+    """The click protocol on every target of one study; arguments as in `evaluate_entries`."""
+    volume = read_pet(entry.image)
+    label_image: Any = nib.load(entry.label)
+    labels = np.asarray(label_image.dataobj)
+    if labels.shape != volume.shape:
+        raise ValueError(f"label {entry.label} has shape {labels.shape}, its image {entry.image} {volume.shape}")
+    names = {value: name for value, name in entry.label_names.items() if name not in leave_out}
+    lesions = np.isin(labels, [value for value, name in entry.label_names.items() if is_lesion(name)])
+    results, organs = [], 0
+    for name, lesion, target in _targets(labels, names):
+        organs += not lesion
+        if not lesion and max_organs is not None and organs > max_organs:
+            continue
+        where = situations(volume, target, lesions) if lesion else ()
+        results.append(_evaluate(segmenter, entry, volume, name, lesion, target, clicks, baselines, where))
+    return results
 
 
 def _evaluate(
@@ -97,61 +142,113 @@ def _evaluate(
     target: np.ndarray,
     clicks: int,
     baselines: bool,
+    where: tuple[str, ...],
 ) -> TargetResult:
     spacing = volume.spacing_mm
     with_threshold = baselines and lesion
     threshold = (
         click_curve(lambda made: threshold_region(volume, made), target, spacing, clicks) if with_threshold else None
     )
+    nsd: list[float] = []
+    answer_ml: list[float] = []
+
+    def segment(made: Sequence[Click]) -> np.ndarray:
+        mask = segmenter.segment(volume, made)
+        nsd.append(surface_dice(mask, target, spacing))
+        answer_ml.append(float(mask.sum()) * volume.voxel_volume_ml)
+        return mask
+
+    curve = click_curve(segment, target, spacing, clicks)
+    missing = clicks - len(nsd)  # nothing was wrong any more
     return TargetResult(
         image=str(entry.image),
         label=name,
         lesion=lesion,
         volume_ml=float(target.sum() * volume.voxel_volume_ml),
-        dice=click_curve(lambda made: segmenter.segment(volume, made), target, spacing, clicks),
+        dice=curve,
         threshold_dice=threshold,
         best_threshold=best_threshold_dice(volume, target) if with_threshold else None,
+        voxels=int(target.sum()),
+        situations=where,
+        nsd=nsd + nsd[-1:] * missing,
+        answer_ml=answer_ml + answer_ml[-1:] * missing,
     )
 
 
-def _targets(labels: np.ndarray, names: dict[int, str], volume: PetVolume) -> Iterator[tuple[str, bool, np.ndarray]]:
+def _targets(labels: np.ndarray, names: dict[int, str]) -> Iterator[tuple[str, bool, np.ndarray]]:
+    boxes = ndimage.find_objects(labels.astype(np.int32))
     for value, name in sorted(names.items()):
-        mask = labels == value
-        if not mask.any():
+        box = boxes[value - 1] if value <= len(boxes) else None
+        if box is None:
             continue
-        if not is_lesion(name):
-            yield name, False, mask
-            continue
-        parts, count = ndimage.label(mask)
+        here = labels[box] == value
+        parts, count = ndimage.label(here) if is_lesion(name) else (here.astype(np.int32), 1)
         for part in range(1, count + 1):
-            target = parts == part
-            if target.sum() * volume.voxel_volume_ml >= SMALLEST_ML:
-                yield name, True, target
+            target = np.zeros(labels.shape, dtype=bool)
+            target[box] = parts == part
+            yield name, is_lesion(name), target
 
 
 def summarise(results: Iterable[TargetResult], at: Collection[int] = (1, 3, 5)) -> str:
-    """A Markdown table: each group's mean ± standard deviation of Dice after some clicks, and the baselines' means.
+    """A Markdown table: each group's Dice after some clicks (mean ± standard deviation), NSD, and the baselines' means.
 
     Args:
         results: of `evaluate_entries`.
         at: click counts.
     """
-    everything = list(results)
     groups: dict[str, list[TargetResult]] = {}
-    for result in everything:
-        groups.setdefault(result.group, []).append(result)
-    head = ["targets", "n", *(f"Dice@{k}" for k in at), *(f"41 % @{k}" for k in at), "best threshold"]
+    for result in results:
+        for group in result.groups:
+            groups.setdefault(group, []).append(result)
+    last = max(at)
+    head = [
+        "targets",
+        "n",
+        *(f"Dice@{k}" for k in at),
+        *(f"NSD@{k}" for k in sorted({1, last})),
+        "volume@1",
+        *(f"41 % @{k}" for k in at),
+        "best threshold",
+    ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for group, members in sorted(groups.items()):
+    for group, members in sorted(groups.items(), key=lambda item: _row_order(item[0])):
         curves = np.array([member.dice for member in members])
         cells = [f"{curves[:, k - 1].mean():.2f} ± {curves[:, k - 1].std():.2f}" for k in at]
-        thresholds = np.array([member.threshold_dice for member in members if member.threshold_dice is not None])
-        cells += [f"{thresholds[:, k - 1].mean():.2f}" if len(thresholds) else "–" for k in at]
-        best = [member.best_threshold for member in members if member.best_threshold is not None]
-        lines.append(
-            f"| {group} | {len(members)} | " + " | ".join([*cells, f"{np.mean(best):.2f}" if best else "–"]) + " |"
-        )
+        cells += [_mean([m.nsd[k - 1] for m in members if m.nsd]) for k in sorted({1, last})]
+        ratios = [m.answer_ml[0] / m.volume_ml for m in members if m.answer_ml]
+        cells.append(f"{np.median(ratios):.2f}" if ratios else "–")
+        cells += [_mean([m.threshold_dice[k - 1] for m in members if m.threshold_dice]) for k in at]
+        cells.append(_mean([m.best_threshold for m in members if m.best_threshold is not None]))
+        lines.append(f"| {group} | {len(members)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.2f}" if values else "–"
+
+
+def _row_order(group: str) -> tuple[int, str]:
+    """Lesions by growing volume, then by situation, then organs."""
+    order = [
+        f"lesions < {FEWEST_VOXELS} voxels",
+        *(f"lesions {band(edge)}" for edge in (0.0, *BANDS_ML)),
+    ]
+    if group in order:
+        return order.index(group), group
+    return len(order) + (group == "organs"), group
+
+
+def stability(results: Iterable[TargetResult]) -> str:
+    """What further clicks do to Dice, in a line: the mean's worst step, and how many targets end below their best."""
+    curves = np.array([result.dice for result in results])
+    if len(curves) == 0 or curves.shape[1] < 2:
+        return "stability: needs two clicks or more"
+    step = float(np.diff(curves.mean(0)).min())
+    below = float((curves.max(1) - curves[:, -1] > 0.05).mean())
+    return (
+        f"from 1 to {curves.shape[1]} clicks the mean Dice's worst step is {step:+.4f};"
+        f" {below:.1%} of {len(curves)} targets end more than 0.05 below their best"
+    )
 
 
 def as_rows(results: Iterable[TargetResult]) -> list[dict[str, Any]]:
