@@ -85,7 +85,7 @@ def compact_case(device: torch.device) -> Callable[[], object]:
     net = random_network("compact").to(device).train()
     optimizer = torch.optim.AdamW(parameter_groups(net, 1e-3), weight_decay=0.02)
     image, target, seeds = window(net.window_size, COMPACT_TARGETS, device)
-    rollout = ClickRollout(net, clicks=3, random_count=False, mask_only_share=0.0, precision="bfloat16")
+    rollout = ClickRollout(net, clicks=3, random_count=False, mask_only_share=0.0, precision="auto")
     loss = BalancedClickLoss()
     return lambda: step(lambda: loss(rollout(image, target, seeds), target), optimizer)
 

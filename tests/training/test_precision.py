@@ -28,11 +28,11 @@ def test_bfloat16_is_close_to_float32_and_gives_float32_logits():
 
 def test_float16_without_a_scaler_is_refused():
     with pytest.raises(ValueError, match="float16 needs CUDA"):
-        ClickRollout(TinyNetwork(), precision="float16")(*inputs("cpu"))
+        ClickRollout(TinyNetwork(), precision="float16")
 
 
 def test_unknown_precisions_are_named():
-    with pytest.raises(ValueError, match="float32, bfloat16, float16, got 'half'"):
+    with pytest.raises(ValueError, match="auto, float32, bfloat16, float16, got 'half'"):
         ClickRollout(TinyNetwork(), precision="half")
 
 

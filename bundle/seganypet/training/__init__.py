@@ -9,7 +9,7 @@ from seganypet.training.losses import BalancedClickLoss, DiceCEClickLoss
 from seganypet.training.panel import ClickPanel
 from seganypet.training.parameters import parameter_groups
 from seganypet.training.process_group import end_process_group
-from seganypet.training.progress import LossBar, StrategyScalars
+from seganypet.training.progress import LossBar, RunEstimate, StrategyScalars
 from seganypet.training.rectification import Rectification
 from seganypet.training.rollout import ClickRollout
 from seganypet.training.run_report import RunReport
@@ -35,6 +35,7 @@ __all__ = [
     "Rectification",
     "RolloutLabel",
     "RunCheckpoint",
+    "RunEstimate",
     "RunReport",
     "Seeding",
     "StopOnBadLoss",

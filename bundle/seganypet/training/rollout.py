@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from seganypet.clicks import draw_error_click, draw_first_click
 from seganypet.networks.click_network import ClickNetwork
-
-PRECISIONS = ("float32", "bfloat16", "float16")
+from seganypet.networks.precision import DTYPES, log_precision
 
 
 class ClickRollout(nn.Module):
@@ -28,8 +27,8 @@ class ClickRollout(nn.Module):
             lead to the next click and cost no backward pass.
         mask_only_share: how often the step without clicks is added, on the coarsest rung.
         handover_share: how often a rollout on the coarsest rung begins with a finer rung's answer.
-        precision: what the network computes in: "float32", or "bfloat16" or "float16" under autocast. float16 needs a
-            gradient scaler, which MONAI's trainer has on CUDA.
+        precision: what the network computes in: "float32", "bfloat16" or "float16" under autocast, or "auto", what its
+            device computes natively. float16 needs a gradient scaler, which MONAI's trainer has on CUDA.
         seed: of the run.
 
     Attributes:
@@ -56,15 +55,13 @@ class ClickRollout(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
         self.network = network
         self.clicks = clicks
         self.random_count = random_count
         self.gradient_share = gradient_share
         self.mask_only_share = mask_only_share
         self.handover_share = handover_share
-        self.precision = precision
+        self.precision = log_precision(precision, next(network.parameters(), torch.zeros(())).device)
         self.seed = seed
         self.iteration = 0
 
@@ -139,10 +136,8 @@ class ClickRollout(nn.Module):
             return self.network.decode(embedding, points, labels, low_res).float()
 
     def _autocast(self, on: Tensor) -> torch.autocast:
-        if self.precision == "float16" and on.device.type == "cpu":
-            raise ValueError("precision float16 needs CUDA and its gradient scaler; on a CPU use bfloat16 or float32")
-        dtype = torch.float16 if self.precision == "float16" else torch.bfloat16
-        return torch.autocast(on.device.type, dtype, enabled=self.precision != "float32")
+        reduced = DTYPES[self.precision if self.precision != "float32" else "bfloat16"]
+        return torch.autocast(on.device.type, reduced, enabled=self.precision != "float32")
 
     @staticmethod
     def _full_size(low_res: Tensor, size: list[int]) -> Tensor:
