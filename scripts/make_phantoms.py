@@ -2,10 +2,13 @@
 
     python scripts/make_phantoms.py --folder runs/phantoms --count 12 --seed 0 --validation 2
     python scripts/make_phantoms.py --folder runs/phantoms --count 12 --label_maps maps.json --crops crops.json
+    python scripts/make_phantoms.py --folder runs/train --count 200 --sources ../shared/data --section training
 
 maps.json names organ label maps that phantoms are built on, with the names of their values:
 {"patient.nii.gz": {"1": "spleen", "5": "liver"}, "other.nii.gz": "label_names.json"}
 crops.json is a data list of real tumours, as scripts/list_crops.py writes it.
+--sources is a folder of public anatomies in the layout that `find_label_maps` says; each section has its own of them,
+and no phantom of a test cohort stands on a map that training saw.
 """
 
 import sys
@@ -16,7 +19,7 @@ import fire
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from seganypet.data import read_data_list, write_cohort
-from seganypet.data.phantoms import read_label_maps
+from seganypet.data.phantoms import find_label_maps, read_label_maps
 
 
 def make_phantoms(
@@ -28,6 +31,8 @@ def make_phantoms(
     test: int = 0,
     lesion_count: int | None = None,
     label_maps: str | None = None,
+    sources: str | None = None,
+    section: str = "training",
     label_map_share: float = 0.5,
     crops: str | None = None,
     crop_section: str = "training",
@@ -42,14 +47,19 @@ def make_phantoms(
         seed: of the cohort.
         validation: how many of them are for validation.
         test: how many of them are for test.
-        lesion_count: lesions in each, instead of 1 to 9.
+        lesion_count: lesions in each, instead of 2 to 16.
         label_maps: JSON file of organ label maps to build phantoms on.
+        sources: folder of public anatomies to build phantoms on, beside those of `label_maps`.
+        section: training, validation or test: which of them.
         label_map_share: how many of the phantoms are built on them, 0 to 1.
         crops: data list of real tumours to paste, one into a phantom.
         crop_section: the section of that list to take them from.
         crop_share: how many of the phantoms get one, 0 to 1.
         workers: processes, by default one a core.
     """
+    maps = [] if label_maps is None else read_label_maps(label_maps)
+    if sources is not None:
+        maps += find_label_maps(sources, section)
     return str(
         write_cohort(
             folder,
@@ -58,7 +68,7 @@ def make_phantoms(
             validation=validation,
             test=test,
             lesion_count=lesion_count,
-            label_maps=None if label_maps is None else read_label_maps(label_maps),
+            label_maps=maps,
             label_map_share=label_map_share,
             crops=() if crops is None else read_data_list(crops)[crop_section],
             crop_share=crop_share,

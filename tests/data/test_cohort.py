@@ -9,6 +9,7 @@ import pytest
 
 from seganypet.data import Entry, find_problems, read_data_list, write_cohort
 from seganypet.data.cohort_case import RECORD
+from seganypet.data.phantoms import LabelMap
 
 TINY = (12.0, 12.0, 12.0)
 
@@ -95,7 +96,7 @@ def test_label_maps_take_their_share(tmp_path):
     labels = np.zeros((60, 40, 60), dtype=np.uint8)
     labels[10:50, 10:30, 10:50] = 1
     nib.save(nib.Nifti1Image(labels, np.diag([5, 5, 5, 1.0])), tmp_path / "map.nii.gz")
-    path = write(tmp_path / "cohort", 2, label_maps={str(tmp_path / "map.nii.gz"): {1: "liver"}})
+    path = write(tmp_path / "cohort", 2, label_maps=[LabelMap(str(tmp_path / "map.nii.gz"), {1: "liver"})])
     made = [json.loads((path.parent / f"phantom_{n:04d}" / RECORD).read_text()) for n in range(2)]
     assert [record["made_with"]["label_map"] is None for record in made] == [True, False]
 

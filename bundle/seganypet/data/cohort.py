@@ -7,7 +7,7 @@ import os
 import queue
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from seganypet.data.cohort_case import IMAGE, LABELS, RECORD, Case, write_case
 from seganypet.data.data_list import Entry, write_data_list
+from seganypet.data.phantoms import LabelMap
 
 _PACKAGES = Path(__file__).resolve().parents[2]
 _NOT_WORTH_STARTING = 4  # cases: a process takes some seconds to import what it needs
@@ -30,7 +31,7 @@ def write_cohort(
     test: int = 0,
     voxel_size_mm: Sequence[float] | None = None,
     lesion_count: int | None = None,
-    label_maps: Mapping[str, Mapping[int, str]] | None = None,
+    label_maps: Sequence[LabelMap] = (),
     label_map_share: float = 0.5,
     crops: Sequence[Entry] = (),
     crop_share: float = 1.0,
@@ -52,9 +53,8 @@ def write_cohort(
         validation: how many of them are for validation.
         test: how many of them are for test.
         voxel_size_mm: one voxel size for all, instead of clinical scanners' drawn by lot.
-        lesion_count: lesions in each, instead of 1 to 9.
-        label_maps: organ label maps to build phantoms on (path → names of their values, see `read_label_maps`), each
-            as often as the others.
+        lesion_count: lesions in each, instead of 2 to 16.
+        label_maps: organ label maps to build phantoms on, each as often as the others.
         label_map_share: how many of the phantoms are built on them, 0 to 1.
         crops: real tumours to paste (`paste_crop`), one into a phantom, each as often as the others. Such a phantom has
             the crop's voxel size, unless `voxel_size_mm` says otherwise.
@@ -74,14 +74,11 @@ def write_cohort(
     if count < 1 or validation < 0 or test < 0 or validation + test > count:
         raise ValueError(f"count {count} must hold validation {validation} and test {test}, none negative")
     folder = Path(folder)
-    maps: list[tuple[str | None, dict[int, str]]] = [
-        (str(path), dict(names)) for path, names in (label_maps or {}).items()
-    ]
     size = None if voxel_size_mm is None else [float(step) for step in voxel_size_mm]
     cases = []
     for n in range(count):
         map_number, crop_number = _turn(n, label_map_share), _turn(n, crop_share)
-        path, names = maps[map_number % len(maps)] if maps and map_number is not None else (None, {})
+        source = label_maps[map_number % len(label_maps)] if label_maps and map_number is not None else None
         crop = None
         if crops and crop_number is not None:
             entry = crops[crop_number % len(crops)]
@@ -94,8 +91,7 @@ def write_cohort(
                 number=n,
                 voxel_size_mm=size,
                 lesion_count=lesion_count,
-                label_map=path,
-                label_names={str(value): str(name) for value, name in names.items()},
+                label_map=None if source is None else source.to_json(),
                 crop=crop,
             )
         )

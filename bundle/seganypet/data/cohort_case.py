@@ -13,10 +13,10 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from seganypet.data.phantoms import Phantom, make_label_map_phantom, make_phantom, paste_crop
+from seganypet.data.phantoms import LabelMap, Phantom, make_label_map_phantom, make_phantom, paste_crop
 from seganypet.data.phantoms.pasting import NoRoomError
 
-GENERATION = 7
+GENERATION = 8
 """Raised when the same seed gives other voxels than before, so that cohorts on disk are made anew."""
 
 PATIENTS_TRIED = 3  # for a crop that is too large for some
@@ -32,9 +32,8 @@ class Case:
         seed: of the cohort.
         number: of the phantom in it.
         voxel_size_mm: None for a clinical scanner's.
-        lesion_count: None for 1 to 9.
-        label_map: organ label map to build on, None for procedural anatomy.
-        label_names: names of the map's values, by value as text.
+        lesion_count: None for 2 to 16.
+        label_map: organ label map to build on, as `LabelMap.to_json` gives it; None for procedural anatomy.
         crop: real tumour to paste, {"image", "label", "values"}, or None.
     """
 
@@ -43,8 +42,7 @@ class Case:
     number: int
     voxel_size_mm: list[float] | None
     lesion_count: int | None
-    label_map: str | None
-    label_names: dict[str, str]
+    label_map: dict[str, Any] | None
     crop: Mapping[str, Any] | None
 
     def made_with(self) -> dict[str, Any]:
@@ -105,8 +103,16 @@ def _phantom(case: Case) -> Phantom:
 def _patient(case: Case, rng: np.random.Generator, size: Any) -> Phantom:
     if case.label_map is None:
         return make_phantom(rng, voxel_size_mm=size, lesion_count=case.lesion_count)
-    names = {int(value): name for value, name in case.label_names.items()}
-    return make_label_map_phantom(case.label_map, names, rng, voxel_size_mm=size, lesion_count=case.lesion_count)
+    source = LabelMap.from_json(case.label_map)
+    return make_label_map_phantom(
+        source.path,
+        source.names,
+        rng,
+        ct_path=source.ct,
+        map_spacing_mm=source.spacing_mm,
+        voxel_size_mm=size,
+        lesion_count=case.lesion_count,
+    )
 
 
 def serve() -> None:

@@ -1,9 +1,19 @@
 """Made-up whole-body FDG PET scans whose truth is known."""
 
-from seganypet.data.phantoms.label_map_names import read_label_maps
+from seganypet.data.phantoms.label_map_files import LabelMap, read_label_maps
 from seganypet.data.phantoms.label_maps import make_label_map_phantom
 from seganypet.data.phantoms.pasting import paste_crop
 from seganypet.data.phantoms.phantom import Phantom, make_phantom
 from seganypet.data.phantoms.scanner import Scanner
+from seganypet.data.phantoms.sources import find_label_maps
 
-__all__ = ["Phantom", "Scanner", "make_label_map_phantom", "make_phantom", "paste_crop", "read_label_maps"]
+__all__ = [
+    "LabelMap",
+    "Phantom",
+    "Scanner",
+    "find_label_maps",
+    "make_label_map_phantom",
+    "make_phantom",
+    "paste_crop",
+    "read_label_maps",
+]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -23,113 +22,86 @@ class Tissue:
     factor: float = 1.0
 
 
-_BY_PREFIX: tuple[tuple[str, Tissue], ...] = (
-    ("kidney_cyst", Tissue("fat", "gallbladder")),
-    ("kidney_right", Tissue("kidney_right", "kidney")),
-    ("kidney_left", Tissue("kidney_left", "kidney")),
-    ("lung_upper_lobe_left", Tissue("lung_upper_lobe_left", "lung")),
-    ("lung_lower_lobe_left", Tissue("lung_lower_lobe_left", "lung")),
-    ("lung_upper_lobe_right", Tissue("lung_upper_lobe_right", "lung")),
-    ("lung_middle_lobe_right", Tissue("lung_middle_lobe_right", "lung")),
-    ("lung_lower_lobe_right", Tissue("lung_lower_lobe_right", "lung")),
-    ("lungs", Tissue("lung_upper_lobe_right", "lung")),  # split into lobes later
-    ("urinary_bladder", Tissue("urinary_bladder", "urinary_bladder")),
-    ("bladder", Tissue("urinary_bladder", "urinary_bladder")),
-    ("atrial_appendage", Tissue("heart", "blood")),
-    ("heart", Tissue("heart", "blood")),
-    ("aorta", Tissue("aorta", "blood")),
-    ("liver", Tissue("liver", "liver")),
-    ("spleen", Tissue("spleen", "spleen")),
-    ("stomach", Tissue("stomach", "stomach")),
-    ("pancreas", Tissue("pancreas", "pancreas")),
-    ("gallbladder", Tissue("gallbladder", "gallbladder")),
-    ("prostate", Tissue("prostate", "prostate")),
-    ("uterus", Tissue("uterus", "uterus")),
-    ("thyroid", Tissue("thyroid_gland", "thyroid_gland")),
-    ("brain", Tissue("brain", "brain")),
-    ("spinal_cord", Tissue("spinal_cord", "spinal_cord")),
-    ("small_bowel", Tissue("bowel", "bowel")),
-    ("duodenum", Tissue("bowel", "bowel", 0.9)),
-    ("colon", Tissue("bowel", "bowel")),
-    ("bowel", Tissue("bowel", "bowel")),
-    ("esophagus", Tissue("muscle", "stomach", 0.8)),
-    ("adrenal_gland", Tissue("fat", "pancreas", 0.9)),
-    ("trachea", Tissue("airways", "air")),
-    ("bronchi", Tissue("airways", "air")),
-    ("air", Tissue("airways", "air")),
-    ("vertebrae", Tissue("skeleton", "marrow")),
-    ("sacrum", Tissue("skeleton", "marrow", 0.9)),
-    ("hip", Tissue("skeleton", "marrow", 0.85)),
-    ("sternum", Tissue("skeleton", "marrow", 0.85)),
-    ("skull", Tissue("skeleton", "cortical_bone")),
-    ("costal_cartilages", Tissue("muscle", "muscle", 0.9)),
-    ("skeleton", Tissue("skeleton", "marrow", 0.8)),
-    ("body", Tissue("muscle", "muscle")),
-    *((name, Tissue("skeleton", "marrow", 0.6)) for name in ("rib_", "scapula", "clavicula", "humerus", "femur")),
-    *((name, Tissue("muscle", "muscle")) for name in ("gluteus", "autochthon", "iliopsoas", "muscle")),
-    *(
-        (name, Tissue("vessels", "blood"))
-        for name in (
-            "pulmonary_vein",
-            "brachiocephalic",
-            "subclavian_artery",
-            "common_carotid_artery",
-            "superior_vena_cava",
-            "inferior_vena_cava",
-            "portal_vein",
-            "iliac_artery",
-            "iliac_vena",
-            "vessels",
-        )
-    ),
+_SIDE_FIRST = re.compile(r"(left|right)_(.+)")
+_TISSUES: tuple[tuple[str, Tissue], ...] = (
+    # What another rule's name begins with or holds stands before it: cartilage of the thyroid, discs of the sacrum.
+    (r".*cartilage", Tissue("muscle", "muscle", 0.9)),
+    (r".*intervertebraldisc", Tissue("skeleton", "marrow", 0.55)),
+    (r"renal_pelvis_right", Tissue("kidney_right", "renal_pelvis")),
+    (r"renal_pelvis_left", Tissue("kidney_left", "renal_pelvis")),
+    (r"ureter", Tissue("ureters", "renal_pelvis", 0.5)),
+    (r"brainstem", Tissue("brain", "brain", 0.62)),
+    (r"brachiocephalic", Tissue("vessels", "blood")),
+    (r"arch_of_aorta|aorta", Tissue("aorta", "blood")),
+    (r".*(arter|vein|vena|carotid|jugular|trunk|vessels)", Tissue("vessels", "blood")),
+    (r".*muscle|gluteus|autochthon|iliopsoas", Tissue("muscle", "muscle")),
+    (r"kidney_cyst", Tissue("fat", "gallbladder")),
+    (r"kidney_right", Tissue("kidney_right", "kidney")),
+    (r"kidney_left", Tissue("kidney_left", "kidney")),
+    (r"lung_upper_lobe_left", Tissue("lung_upper_lobe_left", "lung")),
+    (r"lung_lower_lobe_left", Tissue("lung_lower_lobe_left", "lung")),
+    (r"lung_upper_lobe_right", Tissue("lung_upper_lobe_right", "lung")),
+    (r"lung_middle_lobe_right", Tissue("lung_middle_lobe_right", "lung")),
+    (r"lung_lower_lobe_right", Tissue("lung_lower_lobe_right", "lung")),
+    (r"lungs", Tissue("lung_upper_lobe_right", "lung")),  # split into lobes later
+    (r"(urinary_)?bladder", Tissue("urinary_bladder", "urinary_bladder")),
+    (r"atrial_appendage|heart", Tissue("heart", "blood")),
+    (r"liver", Tissue("liver", "liver")),
+    (r"spleen", Tissue("spleen", "spleen")),
+    (r"stomach", Tissue("stomach", "stomach")),
+    (r"pancreas", Tissue("pancreas", "pancreas")),
+    (r"gallbladder", Tissue("gallbladder", "gallbladder")),
+    (r"prostate", Tissue("prostate", "prostate")),
+    (r"uterus", Tissue("uterus", "uterus")),
+    (r"thyroid", Tissue("thyroid_gland", "thyroid_gland")),
+    (r"parotid_gland_right", Tissue("parotid_gland_right", "parotid_gland")),
+    (r"parotid_gland_left", Tissue("parotid_gland_left", "parotid_gland")),
+    (r"brain", Tissue("brain", "brain")),
+    (r"spinal_cord", Tissue("spinal_cord", "spinal_cord")),
+    (r"small_bowel|colon|bowel", Tissue("bowel", "bowel")),
+    (r"duodenum", Tissue("bowel", "bowel", 0.9)),
+    (r"esophagus", Tissue("muscle", "stomach", 0.8)),
+    (r"larynx", Tissue("muscle", "muscle", 1.5)),
+    (r"adrenal_gland", Tissue("fat", "pancreas", 0.9)),
+    (r"trachea|bronchi|air", Tissue("airways", "air")),
+    (r"vertebrae|cervical\d|thoracic\d|lumbar\d|atlas|axis", Tissue("skeleton", "marrow")),
+    (r"sacrum", Tissue("skeleton", "marrow", 0.9)),
+    (r"hip|pelvis|sternum", Tissue("skeleton", "marrow", 0.85)),
+    (r"skull|mandible|hyoid", Tissue("skeleton", "cortical_bone")),
+    (r"skeleton|bone", Tissue("skeleton", "marrow", 0.8)),
+    (r"rib|scapula|clavic|humerus|femur", Tissue("skeleton", "marrow", 0.6)),
+    (r"body", Tissue("muscle", "muscle")),
+    (r"adipose_tissue|skin", Tissue("fat", "fat")),
 )
+KNOWN = (
+    "TotalSegmentator's, the Head and Neck Atlas' and the Abdominal Atlas' names, and plain ones: body, "
+    "adipose_tissue, skeleton, lungs, air, brain"
+)
+
+
+def plain_name(name: str) -> str:
+    """A label's name in lower case, its side last: "right_kidney" and "kidney_right" are one."""
+    lower = name.lower()
+    match = _SIDE_FIRST.fullmatch(lower)
+    return f"{match[2]}_{match[1]}" if match else lower
 
 
 def tissues_of(names: Mapping[int, str]) -> dict[int, Tissue]:
     """The tissue of each value of a label map.
 
     Args:
-        names: name of each value: TotalSegmentator's, or plain ones such as "body", "lungs", "skeleton".
+        names: name of each value, as `KNOWN` says.
 
     Raises:
         ValueError: names that mean no tissue here, all of them.
     """
     tissues, unknown = {}, []
     for value, name in names.items():
-        found = next((tissue for prefix, tissue in _BY_PREFIX if name.startswith(prefix)), None)
+        found = next((tissue for pattern, tissue in _TISSUES if re.match(pattern, plain_name(name))), None)
         if found is None:
             unknown.append(f"{name!r} ({value})")
         else:
             tissues[int(value)] = found
     if unknown:
-        known = ", ".join(sorted(prefix for prefix, _ in _BY_PREFIX))
-        raise ValueError(f"label map names without a tissue: {', '.join(unknown)}; known names begin with {known}")
+        raise ValueError(f"label map names without a tissue: {', '.join(unknown)}; known are {KNOWN}")
     return tissues
-
-
-def read_label_maps(path: str | Path) -> dict[str, dict[int, str]]:
-    """Label maps and the names of their values, from a JSON file.
-
-    {"a.nii.gz": {"1": "spleen", ...}, "b.nii.gz": "names.json"}: paths relative to the file, names given there or in
-    another JSON file.
-
-    Returns:
-        Names by absolute path of the map.
-
-    Raises:
-        FileNotFoundError: a file that is not there.
-        ValueError: names that are no object of numbers and names, or that mean no tissue.
-    """
-    path = Path(path)
-    maps: dict[str, dict[int, str]] = {}
-    for name, names in json.loads(path.read_text()).items():
-        labels = (path.parent / name).resolve()
-        if not labels.is_file():
-            raise FileNotFoundError(f"{path} names a label map that is not there: {labels}")
-        if isinstance(names, str):
-            names = json.loads((path.parent / names).read_text())
-        if not isinstance(names, dict) or not all(str(value).isdigit() for value in names):
-            raise ValueError(f"{path}: the names of {name} must be an object like {{'1': 'spleen'}}")
-        maps[str(labels)] = {int(value): str(tissue) for value, tissue in names.items()}
-        tissues_of(maps[str(labels)])
-    return maps

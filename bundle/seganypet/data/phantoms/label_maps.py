@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
 from seganypet.data.phantoms.anatomy import VALUES, draw_uptakes
 from seganypet.data.phantoms.canvas import Canvas, Region
 from seganypet.data.phantoms.chest import lung_lobes, paint_heart_muscle
+from seganypet.data.phantoms.head import paint_neck_uptake
+from seganypet.data.phantoms.head_neck_maps import skull_inside
+from seganypet.data.phantoms.label_map_files import LabelMap, read_label_map
 from seganypet.data.phantoms.label_map_names import Tissue, tissues_of
 from seganypet.data.phantoms.landmarks import template_axes
 from seganypet.data.phantoms.organs import paint_organs
@@ -26,6 +27,7 @@ _GRID_MM = 2.0  # of the kept source: half a scanner's voxel
 _COARSE = 3  # depth is kept on every third of its voxels
 _CLOSING_MM = 55.0
 _ROOM_MM = 60.0
+_MUSCLED = ("hip", "femur", "scap", "pelvis", "cervical", "mandible", "vertebrae_c")  # bones with muscle all around
 _WHOLE: Region = (slice(None), slice(None), slice(None))
 
 
@@ -37,6 +39,7 @@ class _Source:
     depth: np.ndarray  # [i, j, k] on every third voxel: mm to the closed hull of all labels, negative inside
     names: dict[int, str]
     has_body: bool
+    complete: bool  # nothing is missing: no procedural organ is added
 
 
 @dataclass
@@ -55,6 +58,8 @@ def make_label_map_phantom(
     names: Mapping[int, str],
     seed: int | np.random.Generator = 0,
     *,
+    ct_path: str | Path | None = None,
+    map_spacing_mm: Sequence[float] | None = None,
     mirrored: bool | None = None,
     voxel_size_mm: Sequence[float] | None = None,
     scanner: Scanner | None = None,
@@ -68,9 +73,11 @@ def make_label_map_phantom(
     know at all (the heart or the bladder, in a map of liver, lungs and brain) are added procedurally.
 
     Args:
-        labels_path: NIfTI of integers.
+        labels_path: NIfTI or NRRD of integers.
         names: name of each value; see `tissues_of` for which are known.
         seed: a number, or a generator that is drawn from.
+        ct_path: CT of OpenKBP's labels, see `LabelMap`.
+        map_spacing_mm: the map's voxel size, where the file's own is wrong.
         mirrored: left for right; drawn if None. Paired organs are named after the side they then lie on.
         voxel_size_mm: voxel size, else one of a clinical scanner.
         scanner: blur and noise, else drawn.
@@ -82,7 +89,14 @@ def make_label_map_phantom(
         ValueError: a name without a tissue, or a map without any named voxel.
     """
     rng = np.random.default_rng(seed)
-    source = _source(str(labels_path), Path(labels_path).stat().st_mtime_ns, tuple(sorted(names.items())))
+    tissues_of(names)
+    source = _source(
+        str(labels_path),
+        Path(labels_path).stat().st_mtime_ns,
+        tuple(sorted(names.items())),
+        None if ct_path is None else str(ct_path),
+        None if map_spacing_mm is None else tuple(float(step) for step in map_spacing_mm),  # type: ignore[arg-type]
+    )
     tissues = tissues_of(source.names)
     drawn_mirror, drawn_size, drawn_scanner = bool(rng.random() < 0.5), draw_voxel_size(rng), draw_scanner(rng)
     mirrored = drawn_mirror if mirrored is None else mirrored
@@ -92,13 +106,16 @@ def make_label_map_phantom(
     suv = draw_uptakes(rng)
     canvas, affine = _canvas(source, spacing, mirrored, rng)  # type: ignore[arg-type]
     values, depth = _sample(source, canvas)
-    for axis, onto in enumerate(template_axes(values, tissues, canvas)):
+    for axis, onto in enumerate(template_axes(values, tissues, source.names, canvas)):
         canvas.rename_axis(axis, onto)
     body = _clothe(source, values, depth, canvas, suv, rng)
     _paint_map(source, values, tissues, canvas, suv)
     _paint_details(source, Painter(body, suv))
     known = frozenset(tissue.label for tissue in tissues.values())
-    paint_organs(body, suv, known=known | ({"vessels"} if "heart" in known else set()))
+    if not source.complete:
+        paint_organs(body, suv, known=known | ({"vessels"} if "heart" in known else set()))
+    if "brain" in known:  # else with the procedural head
+        paint_neck_uptake(Painter(body, suv), known)
     if mirrored:
         _swap_sides(canvas.labels)
     return render(
@@ -107,20 +124,39 @@ def make_label_map_phantom(
 
 
 @lru_cache(maxsize=4)
-def _source(path: str, _modified: int, names: tuple[tuple[int, str], ...]) -> _Source:
-    """Read a label map once for all the patients made of it."""
-    image: Any = nib.as_closest_canonical(nib.load(path))
-    stored = np.asarray(image.dataobj)
-    spacing = np.linalg.norm(image.affine[:3, :3], axis=0)  # a tilt is dropped: the anatomy stays a patient's
+def _source(
+    path: str,
+    _modified: int,
+    names: tuple[tuple[int, str], ...],
+    ct: str | None,
+    map_spacing: tuple[float, float, float] | None,
+) -> _Source:
+    """Read a label map once for all the patients made of it. Its values become 1, 2, 3, ..."""
+    stored, spacing, known = read_label_map(LabelMap(path, dict(names), ct, map_spacing))
     index = [
         np.rint(np.arange(0, (n - 0.5) * step, _GRID_MM) / step).astype(int).clip(0, n - 1)
         for n, step in zip(stored.shape, spacing, strict=True)
     ]
-    labels = stored[np.ix_(*index)]
-    wanted = [value for value, _ in names if 0 < value < 256]
-    labels = np.where(np.isin(labels, wanted), labels, 0).astype(np.uint8)
-    if not labels.any():
-        raise ValueError(f"{path} holds none of the {len(names)} named label values")
+    stored = stored[np.ix_(*index)]
+    used = [value for value in np.unique(stored) if value > 0 and int(value) in known]
+    if not used:
+        raise ValueError(f"{path} holds none of the {len(known)} named label values")
+    absent = [name for value, name in known.items() if value not in used]
+    table = {n: known[int(value)] for n, value in enumerate(used, start=1)}
+    table |= dict(enumerate(absent, start=len(used) + 1))
+    if len(table) > 254:
+        raise ValueError(f"{path} has {len(table)} named values, more than 254")
+    lookup = np.zeros(int(stored.max()) + 1, dtype=np.uint8)
+    lookup[used] = np.arange(1, len(used) + 1)
+    labels = lookup[np.maximum(stored, 0)]
+    tissues = tissues_of(table)
+    skull = np.isin(labels, [value for value, name in table.items() if name == "skull"])
+    if skull.any() and "brain" not in {tissue.label for tissue in tissues.values()}:
+        table[255] = "brain"
+        labels[skull_inside(skull, np.full(3, _GRID_MM)) & (labels == 0)] = 255
+    names = tuple(table.items())
+    occupied = np.flatnonzero((labels > 0).any((0, 1)))
+    labels = labels[:, :, occupied[0] : occupied[-1] + 1]
     room = round(_ROOM_MM / _GRID_MM)
     labels = np.pad(labels, ((room, room), (room, room), (0, 0)))
     has_body = any(name == "body" for _, name in names)
@@ -134,7 +170,7 @@ def _source(path: str, _modified: int, names: tuple[tuple[int, str], ...]) -> _S
     filled = np.stack([ndimage.binary_fill_holes(plane) for plane in np.moveaxis(inside, 2, 0)], axis=2)
     out, within = (ndimage.distance_transform_edt(part, sampling=step) for part in (~filled, filled))
     depth = ndimage.gaussian_filter((out - within).astype(np.float32), 0.7)
-    return _Source(labels, depth, dict(names), has_body)
+    return _Source(labels, depth, table, has_body, ct is not None)
 
 
 def _canvas(
@@ -188,7 +224,7 @@ def _clothe(
     seams = np.abs(canvas.field(35.0)) < 0.12
     muscle = core < 0
     if not source.has_body:  # the wall, and what lies around bones; the rest of the cavity is fat and mesentery
-        bones = np.isin(values, [v for v, name in source.names.items() if name.startswith(("hip", "femur", "scap"))])
+        bones = np.isin(values, [v for v, name in source.names.items() if name.lower().startswith(_MUSCLED)])
         near = ndimage.uniform_filter(bones.astype(np.float32), [max(1, round(40 / s)) for s in canvas.spacing_mm])
         muscle &= (core > -20) | (near > 0.04)
         mesentery = np.clip(0.5 + 0.8 * canvas.field(13.0), 0, 1) * np.float32(0.35 * suv["bowel"])
@@ -252,8 +288,9 @@ def _paint_details(source: _Source, painter: Painter) -> None:
 
 
 def _swap_sides(labels: np.ndarray) -> None:
-    """Rename the kidneys of a mirrored patient by the side they lie on. Lobes keep the name of their own lung."""
-    right, left = VALUES["kidney_right"], VALUES["kidney_left"]
-    was_right = labels == right
-    labels[labels == left] = right
-    labels[was_right] = left
+    """Rename a mirrored patient's kidneys and glands by the side they lie on. Lobes keep their own lung's name."""
+    for organ in ("kidney", "parotid_gland"):
+        right, left = VALUES[f"{organ}_right"], VALUES[f"{organ}_left"]
+        was_right = labels == right
+        labels[labels == left] = right
+        labels[was_right] = left

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from seganypet.data.phantoms.canvas import Canvas
-from seganypet.data.phantoms.label_map_names import Tissue
+from seganypet.data.phantoms.label_map_names import Tissue, plain_name
 
 AxisMap = Callable[[np.ndarray], np.ndarray]
 
@@ -17,13 +18,23 @@ _CENTRES = {
     "kidney": (0, -41, 296),
     "liver": (52, 13, 367),
     "lung": (0, -2, 496),
+    "thyroid_gland": (0, 16, 628),
+    "parotid_gland": (0, 0, 728),
     "brain": (0, -8, 827),
 }
-_HEIGHT_MARKS = ("urinary_bladder", "liver", "lung", "brain")  # far enough apart to order a body
+_HEIGHT_MARKS = ("urinary_bladder", "liver", "lung", "thyroid_gland", "parotid_gland", "brain")  # a body's order
+_BONES = {  # centres of vertebrae, for maps that hold fewer than two of those organs whole
+    r"vertebrae_L5|lumbar5": (0, -55, 178),
+    r"vertebrae_L2|lumbar2": (0, -55, 290),
+    r"vertebrae_T11|thoracic11": (0, -75, 378),
+    r"vertebrae_T6": (0, -85, 500),
+    r"vertebrae_C7|cervical7": (0, -45, 628),
+    r"vertebrae_C3|cervical3": (0, -28, 690),
+}
 
 
 def template_axes(
-    values: np.ndarray, tissues: Mapping[int, Tissue], canvas: Canvas
+    values: np.ndarray, tissues: Mapping[int, Tissue], names: Mapping[int, str], canvas: Canvas
 ) -> tuple[AxisMap, AxisMap, AxisMap]:
     """Maps from the canvas' present coordinates, a label map's own, to the template's.
 
@@ -33,28 +44,46 @@ def template_axes(
     Args:
         values: the map's values on the canvas [I, J, K].
         tissues: what they mean.
+        names: what the map calls them.
         canvas: its coordinates are mm of the map.
     """
-    centres = {}
-    for tissue in _CENTRES:
-        mask = _mask(values, tissues, lambda t, tissue=tissue: t.uptake == tissue)  # type: ignore[misc]
-        ends = np.flatnonzero(mask.any((0, 1)))
-        if len(ends) and ends[0] > 1 and ends[-1] < values.shape[2] - 2:
-            centres[tissue] = [float(c[mask].mean()) for c in canvas.xyz]
-    bones = _mask(values, tissues, lambda t: t.label == "skeleton")
+    places = {}
+    for tissue, place in _CENTRES.items():
+        mask = _mask(values, [v for v, t in tissues.items() if t.uptake == tissue])
+        if (centre := _whole_centre(mask, canvas)) is not None:
+            places[tissue] = (centre, place)
+    heights = [places[name] for name in _HEIGHT_MARKS if name in places]
+    if len(heights) < 2:
+        for pattern, place in _BONES.items():
+            mask = _mask(values, [v for v, name in names.items() if re.fullmatch(pattern, plain_name(name), re.I)])
+            if (centre := _whole_centre(mask, canvas)) is not None:
+                places[pattern] = (centre, place)
+                heights.append(places[pattern])
+    bones = _mask(values, [v for v, t in tissues.items() if t.label == "skeleton"])
     middle = float(canvas.xyz[0][bones if bones.any() else values > 0].mean())
-    backs = [centre[1] - _CENTRES[name][1] for name, centre in centres.items() if name != "brain"]
+    backs = [centre[1] - place[1] for name, (centre, place) in places.items() if name != "brain" or len(places) == 1]
     back = float(np.mean(backs)) if backs else float(canvas.xyz[1][values > 0].mean())
-    marks = [(centres[name][2], float(_CENTRES[name][2])) for name in _HEIGHT_MARKS if name in centres]
-    if "urinary_bladder" not in centres:
+    marks: list[tuple[float, float]] = []
+    for centre, place in sorted(heights, key=lambda mark: mark[1][2]):
+        if not marks or (centre[2] - marks[-1][0] >= 40 and place[2] - marks[-1][1] >= 40):
+            marks.append((float(centre[2]), float(place[2])))
+    if "urinary_bladder" not in places:
         crotch = _crotch(values, tissues, canvas, middle)
         marks = marks if crotch is None else [(crotch, 0.0), *marks]
     return (lambda x: x - np.float32(middle), lambda y: y - np.float32(back), _through(marks, canvas))
 
 
-def _mask(values: np.ndarray, tissues: Mapping[int, Tissue], wanted: Callable[[Tissue], bool]) -> np.ndarray:
+def _whole_centre(mask: np.ndarray, canvas: Canvas) -> list[float] | None:
+    """Mean coordinates of an organ, None where it is absent or cut by the map's lower or upper end."""
+    ends = np.flatnonzero(mask.any((0, 1)))
+    if not len(ends) or ends[0] <= 1 or ends[-1] >= mask.shape[2] - 2:
+        return None
+    return [float(c[mask].mean()) for c in canvas.xyz]
+
+
+def _mask(values: np.ndarray, wanted: list[int]) -> np.ndarray:
     lookup = np.zeros(256, dtype=bool)
-    lookup[[value for value, tissue in tissues.items() if wanted(tissue)]] = True
+    lookup[wanted] = True
     return lookup[values]
 
 

@@ -8,9 +8,19 @@ from scipy import ndimage
 from seganypet.data.phantoms.anatomy import VALUES
 from seganypet.data.phantoms.canvas import Canvas, Region
 
+SUV_RANGE = (2.0, 40.0)
+
 
 def paint_uptake(
-    canvas: Canvas, rng: np.random.Generator, region: Region, inside: np.ndarray, radius_mm: float, *, mass: bool
+    canvas: Canvas,
+    rng: np.random.Generator,
+    region: Region,
+    inside: np.ndarray,
+    radius_mm: float,
+    *,
+    mass: bool,
+    suv: float | None = None,
+    least: float = 0.0,
 ) -> float:
     """Give a lesion's voxels their activity.
 
@@ -24,6 +34,9 @@ def paint_uptake(
         inside: the lesion's voxels in that region, bool.
         radius_mm: radius of a ball of its volume.
         mass: a large heterogeneous mass outlined by anatomy rather than by uptake.
+        suv: of the viable part, else drawn: 2 to 40, one lesion in eight hardly above what it grows in; small ones
+            bright enough to be seen through 6 mm of blur.
+        least: the smallest SUV it may have.
 
     Returns:
         SUV of the viable part before blur.
@@ -31,16 +44,24 @@ def paint_uptake(
     activity = canvas.activity[region]
     background = float(np.median(activity[inside]))
     depth = ndimage.distance_transform_edt(inside, sampling=canvas.spacing_mm).astype(np.float32)
-    suv = float(np.clip(np.exp(rng.normal(np.log(4.6 if mass else 5.5), 0.65)), 1.5, 25.0))
-    suv = max(suv, 1.5 * background) if mass or radius_mm > 8 else max(suv, 2.0 * background, 3.0)
+    if suv is None:
+        suv = float(np.exp(rng.normal(np.log(4.6 if mass else 6.0), 0.75)))
+        if not mass and rng.random() < 0.12:
+            suv = float(rng.uniform(1.4, 2.2)) * background  # hardly more than what it grows in
+    recovery = float(np.clip((radius_mm / 9) ** 1.5, 0.15, 1))  # about, of a ball at 6 mm FWHM
+    suv = max(suv, background + (0.4 * background + 0.5) / recovery, float(rng.uniform(2.0, 2.6)), least)  # or unseen
+    suv = float(np.clip(suv, *SUV_RANGE))
 
-    heterogeneity = rng.uniform(0.12, 0.42) if mass else rng.uniform(0.05, 0.3)
-    grain = rng.uniform(6.0, max(8.0, 0.45 * radius_mm))
+    heterogeneity = rng.uniform(0.12, 0.42) if mass else rng.uniform(0.12, 0.4)
+    grain = rng.uniform(5.0, max(8.0, 0.45 * radius_mm))
     level = suv * np.exp(heterogeneity * canvas.field(grain, region))
     if radius_mm > 9:
         level *= np.exp(rng.uniform(0, 0.45) * canvas.field(0.9 * radius_mm, region))  # one side hotter
-        if rng.random() < (0.7 if mass else 0.4):
-            level = _necrosis(canvas, rng, region, inside, depth, level, background)
+    if rng.random() < 0.4:
+        level *= _gradient(canvas, rng, region, inside, rng.uniform(0.2, 0.6))
+    if radius_mm > 6 and rng.random() < (0.7 if mass and radius_mm > 9 else 0.3):
+        level = _necrosis(canvas, rng, region, inside, depth, level, background)
+    level = np.maximum(level, 0.8 * background)
     if mass:
         if rng.random() < 0.45:  # a part of the contour with hardly any uptake
             quiet = canvas.field(0.8 * radius_mm, region) - 0.6 * depth / depth.max()
@@ -50,6 +71,19 @@ def paint_uptake(
         _surround(canvas, rng, region, inside, level)
     np.copyto(activity, level, where=inside)
     return suv
+
+
+def _gradient(canvas: Canvas, rng: np.random.Generator, region: Region, inside: np.ndarray, share: float) -> np.ndarray:
+    """Factors that rise along a random direction through a lesion, from 1 - share to 1 + share."""
+    axis = rng.normal(size=3)
+    axis /= np.linalg.norm(axis)
+    x, y, z = (
+        np.float32(a * step) * np.arange(n, dtype=np.float32)
+        for a, step, n in zip(axis, canvas.spacing_mm, inside.shape, strict=True)
+    )
+    along = x[:, None, None] + y[:, None] + z
+    low, high = float(along[inside].min()), float(along[inside].max())
+    return 1 + np.float32(share) * np.clip((2 * along - low - high) / max(high - low, 1.0), -1, 1)
 
 
 def _necrosis(
@@ -66,7 +100,8 @@ def _necrosis(
     grain = rng.uniform(0.45, 0.9) * deepest + 5
     cold = canvas.field(grain, region) + rng.uniform(1.0, 4.0) * np.minimum(depth / deepest, 0.6)
     core = rng.uniform(0.15, 0.8) * max(background, 0.5)
-    return _fade(level, core, cold, inside & (depth > rng.uniform(3, 8)), rng.uniform(0.1, 0.62))
+    rim = rng.uniform(0.25, 0.6) * min(deepest, 14.0)  # what stays alive around it: a ring
+    return _fade(level, core, cold, inside & (depth > rim), rng.uniform(0.3, 0.95))
 
 
 def _fade(level: np.ndarray, low: float, order: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:

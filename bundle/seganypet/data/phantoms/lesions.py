@@ -1,19 +1,25 @@
-"""Lesions: where they sit, what shape they take, how their uptake varies."""
+"""Lesions of a patient: alone, in clusters, against organs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
-from seganypet.data.phantoms.anatomy import FIRST_LESION, LUNG_VALUES, VALUES, lesion_name
+from seganypet.data.phantoms.anatomy import FIRST_LESION, LABELS, VALUES, lesion_name
 from seganypet.data.phantoms.canvas import Canvas, Region
+from seganypet.data.phantoms.lesion_shapes import lobulated, take_connected
+from seganypet.data.phantoms.lesion_sites import BESIDE, CLUSTER_SITES, LARGE_SITES, SITES, Site, lookup
 from seganypet.data.phantoms.lesion_uptake import paint_uptake
-from seganypet.data.phantoms.shapes import ellipsoid, join, rotation
+from seganypet.data.phantoms.shapes import ellipsoid
 
 _TRIES = 12
+_GAP_MM = (3.0, 20.0)  # between the surfaces of a cluster's neighbours
+SITUATIONS = ("alone", "clustered", "beside_hot_organ")
+HOT_SUV = 5.0
+CLUSTERED_MM, BESIDE_MM = 20.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,8 @@ class Lesion:
         requested_ml: volume that was asked for.
         volume_ml: volume of its voxels.
         suv: SUV of its viable part before blur.
+        situation: one of `SITUATIONS`: another lesion lies within 20 mm; or tissue of SUV 5 or of the lesion's own
+            uptake lies within 10 mm; or neither.
     """
 
     name: str
@@ -35,65 +43,7 @@ class Lesion:
     requested_ml: float
     volume_ml: float
     suv: float
-
-
-@dataclass(frozen=True)
-class Site:
-    """A place where lesions grow.
-
-    Args:
-        name: what a reader would call it.
-        inside: label names that a lesion there starts in and may replace.
-        volume_ml: smallest and largest volume.
-        weight: how often it is drawn.
-        centre: template coordinates (mm) that it lies around; None for anywhere in `inside`.
-        spread_mm: how far from `centre` a lesion may start.
-        mirrored: whether the same place exists on the other side.
-        stretch: longest over shortest axis, at most, the longest near the body's axis where above 2.
-    """
-
-    name: str
-    inside: tuple[str, ...]
-    volume_ml: tuple[float, float]
-    weight: float
-    centre: tuple[float, float, float] | None = None
-    spread_mm: float = 15.0
-    mirrored: bool = False
-    stretch: float = 1.6
-
-
-_SOFT = ("fat", "muscle", "vessels", "bowel")
-_LUNGS = tuple(name for name, value in VALUES.items() if value in LUNG_VALUES)
-SITES: tuple[Site, ...] = (
-    Site("lung", _LUNGS, (0.3, 80), 3.0),
-    Site("liver", ("liver",), (0.3, 120), 2.5),
-    Site("bone", ("skeleton",), (0.3, 30), 2.5),
-    Site("spleen", ("spleen",), (0.5, 20), 0.3),
-    Site("bowel", (*_SOFT, "stomach"), (1, 60), 0.8, (0, 20, 190), 80),
-    Site("mediastinal node", (*_SOFT, *_LUNGS), (0.3, 30), 2.0, (10, 4, 500), 45),
-    Site("hilar mass", (*_SOFT, *_LUNGS), (5, 150), 0.8, (42, -5, 485), 20, True),
-    Site("axillary node", _SOFT, (0.3, 15), 1.0, (140, 10, 545), 20, True),
-    Site("cervical node", _SOFT, (0.3, 12), 1.2, (42, 4, 670), 25, True),
-    Site("supraclavicular node", _SOFT, (0.3, 10), 1.0, (48, 12, 612), 15, True),
-    Site("head and neck primary", _SOFT, (1, 30), 0.6, (12, 30, 715), 22, True),
-    Site("para-aortic node", _SOFT, (0.3, 25), 1.2, (12, -12, 255), 35, True),
-    Site("iliac node", _SOFT, (0.3, 15), 1.0, (52, 5, 125), 22, True),
-    Site("inguinal node", _SOFT, (0.3, 12), 1.0, (72, 55, 35), 18, True),
-    Site("beside the bladder", (*_SOFT, "prostate", "uterus"), (0.5, 60), 1.0, (28, -4, 80), 24, True),
-    Site("prostate", ("prostate",), (0.3, 6), 0.4),
-    Site(
-        "beside the heart", (*_SOFT, "lung_upper_lobe_left", "lung_lower_lobe_left"), (0.5, 40), 0.8, (-75, 35, 445), 22
-    ),
-    Site("brain", ("brain",), (0.3, 20), 0.4),
-    Site("adrenal", (*_SOFT, "liver"), (0.5, 30), 0.6, (48, -40, 355), 12, True),
-    Site("peritoneal", _SOFT, (0.3, 20), 0.6, (0, 60, 210), 70),
-    Site("breast or chest wall", _SOFT, (0.5, 80), 0.8, (95, 95, 490), 30, True),
-    Site("thigh sarcoma", ("muscle", "fat"), (25, 900), 3.0, (90, 0, -70), 75, True, 3.0),
-    Site("buttock sarcoma", ("muscle", "fat"), (25, 700), 1.2, (75, -70, 60), 35, True, 2.2),
-    Site("trunk sarcoma", ("muscle", "fat"), (10, 500), 1.0, (120, -30, 330), 120, True, 2.2),
-    Site("arm sarcoma", ("muscle", "fat"), (5, 150), 0.6, (185, 0, 650), 50, True, 3.0),
-)
-LARGE_SITES = tuple(site for site in SITES if site.name.endswith("sarcoma"))
+    situation: str = "alone"
 
 
 def add_lesions(
@@ -104,17 +54,18 @@ def add_lesions(
     volumes_ml: Sequence[float] | None = None,
     sites: Sequence[Site] = SITES,
 ) -> list[Lesion]:
-    """Paint lesions into a patient, each one connected component apart from the others.
+    """Paint lesions into a patient, each one connected component apart from the others, a voxel at least between.
 
-    Without `volumes_ml`, most patients get one large heterogeneous mass (a sarcoma), and all get small and
-    middle-sized lesions, log-uniform within their site's range. A lesion that finds no room is left out.
+    Without `volumes_ml`: 0.2 to 100 mL, half of them under 5 mL; two in five stand in clusters of 2 to 10, their
+    surfaces 3 to 20 mm apart, one in five touches an organ; one patient in four has a large uneven mass besides (a
+    sarcoma, up to 900 mL). A lesion that finds no room is left out.
 
     Args:
         canvas: labels and activity so far; both are changed.
         rng: draws sites, shapes and uptake.
-        count: how many lesions, else 1 to 9.
-        volumes_ml: the volume of each, instead of drawn ones.
-        sites: where lesions may be.
+        count: how many lesions, else 2 to 16.
+        volumes_ml: the volume of each, instead of drawn ones; these lie alone.
+        sites: where lesions that lie alone may be.
 
     Raises:
         ValueError: volumes that are not positive, or that disagree with `count`.
@@ -124,38 +75,199 @@ def add_lesions(
             raise ValueError(f"volumes_ml needs {count or 'some'} positive volumes, got {list(volumes_ml)}")
         count = len(volumes_ml)
     if count is None:
-        count = 1 + min(int(rng.poisson(3.2)), 8)
-    mass = volumes_ml is None and rng.random() < 0.7
-    common = [site for site in sites if volumes_ml is not None or site not in LARGE_SITES] or list(sites)
-    large = [site for site in sites if site in LARGE_SITES] or common
-    lesions: list[Lesion] = []
-    for number in range(count):
+        count = 2 + min(int(rng.poisson(5.0)), 14)
+    grown = _Growth(canvas, rng, np.bincount(canvas.labels.ravel(), minlength=FIRST_LESION))
+    if volumes_ml is not None:
+        for volume in volumes_ml:
+            grown.single(_fitting(sites, float(volume)), float(volume))
+    else:
+        if count and rng.random() < 0.25:
+            grown.single([site for site in sites if site in LARGE_SITES], None)
+        common = [site for site in sites if site not in LARGE_SITES]
+        tries = 0
+        while len(grown.lesions) < count and tries < 4 * count:
+            tries += 1
+            kind = rng.random()
+            if kind < 0.17 and count - len(grown.lesions) > 1:
+                grown.cluster(min(int(rng.integers(2, 11)), count - len(grown.lesions)))
+            elif kind < 0.42:
+                grown.beside_organ()
+            else:
+                volume = draw_volume(rng)
+                grown.single(_fitting(common, volume), volume)
+    return [replace(lesion, situation=situation_of(canvas, lesion)) for lesion in grown.lesions]
+
+
+def draw_volume(rng: np.random.Generator, largest: float = 100.0) -> float:
+    """0.2 to 100 mL, log-uniform under 5 mL as often as log-uniform above."""
+    low, high = (0.2, 5.0) if rng.random() < 0.6 or largest <= 5 else (5.0, largest)
+    return float(np.exp(rng.uniform(np.log(low), np.log(min(high, largest)))))
+
+
+def situation_of(canvas: Canvas, lesion: Lesion) -> str:
+    """Whether a lesion stands alone, in a cluster, or beside what is hot; see `Lesion`."""
+    box = _box_around(canvas, lesion.value, CLUSTERED_MM + 2 * max(canvas.spacing_mm))
+    labels, activity = canvas.labels[box], canvas.activity[box]
+    away = ndimage.distance_transform_edt(labels != lesion.value, sampling=canvas.spacing_mm)
+    away = away - float(np.mean(canvas.spacing_mm))  # between surfaces, not centres
+    others = (labels >= FIRST_LESION) & (labels != lesion.value)
+    if (others & (away <= CLUSTERED_MM)).any():
+        return "clustered"
+    organs = np.array([bool(v in LABELS and LABELS[v] not in ("fat", "muscle")) for v in range(FIRST_LESION)])
+    hot = organs[np.minimum(labels, FIRST_LESION - 1)] & (labels < FIRST_LESION)
+    hot &= activity >= min(HOT_SUV, lesion.suv)
+    hot_ml = np.count_nonzero(hot & (away <= BESIDE_MM)) * np.prod(canvas.spacing_mm) / 1000
+    return "beside_hot_organ" if hot_ml >= 0.2 else "alone"
+
+
+def _box_around(canvas: Canvas, value: int, margin_mm: float) -> Region:
+    found = ndimage.find_objects((canvas.labels == value).astype(np.int8))[0]
+    return tuple(  # type: ignore[return-value]
+        slice(max(0, part.start - int(np.ceil(margin_mm / step))), min(n, part.stop + int(np.ceil(margin_mm / step))))
+        for part, step, n in zip(found, canvas.spacing_mm, canvas.shape, strict=True)
+    )
+
+
+def _fitting(sites: Sequence[Site], volume_ml: float) -> list[Site]:
+    fitting = [site for site in sites if site.volume_ml[0] <= volume_ml <= site.volume_ml[1]]
+    return fitting or [max(sites, key=lambda site: site.volume_ml[1])]
+
+
+@dataclass
+class _Growth:
+    """Lesions being painted, one after the other."""
+
+    canvas: Canvas
+    rng: np.random.Generator
+    present: np.ndarray  # voxels of each label before the first lesion
+
+    def __post_init__(self) -> None:
+        self.lesions: list[Lesion] = []
+
+    def _choose(self, sites: Sequence[Site]) -> Site:
+        weights = np.array([site.weight for site in sites])
+        return sites[int(self.rng.choice(len(sites), p=weights / weights.sum()))]
+
+    def single(self, sites: Sequence[Site], volume_ml: float | None) -> None:
+        """A lesion by itself in one of the sites, of its own large volume if None is given."""
         for _ in range(_TRIES):
-            requested = None if volumes_ml is None else float(volumes_ml[number])
-            site, volume = _draw(rng, large if mass and number == 0 else common, requested)
-            value = FIRST_LESION + len(lesions)
-            painted = _grow(canvas, rng, site, volume, value)
-            if painted is not None:
-                lesions.append(Lesion(lesion_name(len(lesions) + 1), value, site.name, volume, *painted))
+            site = self._choose(sites)
+            volume = volume_ml
+            if volume is None:
+                low, high = np.log(site.volume_ml)
+                volume = float(np.exp(low + self.rng.random() ** 0.6 * (high - low)))
+            start = _start(self.canvas, self.rng, site)
+            if start is not None and self._grow(site, start, volume):
+                return
+
+    def cluster(self, size: int) -> None:
+        """`size` lesions of one site, each near one of those before it."""
+        for _ in range(_TRIES):
+            site = self._choose(CLUSTER_SITES)
+            start = _start(self.canvas, self.rng, site)
+            if start is not None and self._grow(site, start, draw_volume(self.rng, site.volume_ml[1])):
                 break
-    return lesions
+        else:
+            return
+        first = self.lesions[-1].value
+        tracer = float(np.log(self.lesions[-1].suv))  # one disease: alike, not equal
+        for _ in range(2 * size):
+            if self.lesions[-1].value - first + 1 >= size:
+                return
+            volume = draw_volume(self.rng, min(8.0, site.volume_ml[1]))
+            start = self._near(first, site, volume)
+            if start is not None:
+                suv = float(np.exp(tracer + self.rng.normal(0, 0.4)))
+                self._grow(site, start, volume, suv=suv, near=first)
 
+    def beside_organ(self) -> None:
+        """A lesion that touches an organ."""
+        here = [(organ, site) for organ, site in BESIDE if self.present[VALUES[organ]]]
+        if not here:
+            return
+        for _ in range(3):
+            weights = np.array([site.weight for _, site in here])
+            organ, site = here[int(self.rng.choice(len(here), p=weights / weights.sum()))]
+            box = _box_around(self.canvas, VALUES[organ], 8.0) if (self.canvas.labels == VALUES[organ]).any() else None
+            if box is None:
+                continue
+            labels = self.canvas.labels[box]
+            border = ndimage.binary_dilation(labels == VALUES[organ]) & lookup(site, labels.max() + 256)[labels]
+            if organ == "liver" and site.name == "at the liver dome":
+                height = self.canvas.coordinates(box)[2]
+                border &= height > np.median(height[labels == VALUES[organ]])
+            places = np.argwhere(border)
+            if not len(places):
+                continue
+            start = tuple(int(i) + part.start for i, part in zip(self.rng.choice(places), box, strict=True))
+            near_suv = float(np.median(self.canvas.activity[box][labels == VALUES[organ]]))
+            if self._grow(site, start, draw_volume(self.rng, site.volume_ml[1]), least_suv=0.35 * near_suv):
+                return
 
-def _draw(rng: np.random.Generator, sites: Sequence[Site], volume_ml: float | None) -> tuple[Site, float]:
-    if volume_ml is not None:
-        fitting = [site for site in sites if site.volume_ml[0] <= volume_ml <= site.volume_ml[1]]
-        sites = fitting or [max(sites, key=lambda site: site.volume_ml[1])]
-    weights = np.array([site.weight for site in sites])
-    site = sites[int(rng.choice(len(sites), p=weights / weights.sum()))]
-    low, high = np.log(site.volume_ml)
-    share = rng.random() ** (0.6 if site in LARGE_SITES else 1.0)
-    drawn = float(np.exp(low + share * (high - low)))
-    return site, drawn if volume_ml is None else volume_ml
+    def _near(self, first: int, site: Site, volume_ml: float) -> tuple[int, ...] | None:
+        """A voxel for the centre of a node whose surface will lie 3 to 20 mm from one of the cluster's."""
+        radius = (3 * volume_ml * 1000 / (4 * np.pi)) ** (1 / 3)
+        reach = _GAP_MM[1] + radius
+        other = int(self.rng.integers(first, self.lesions[-1].value + 1))
+        box = _box_around(self.canvas, other, reach)
+        labels = self.canvas.labels[box]
+        cluster = labels >= first
+        away = ndimage.distance_transform_edt(~cluster, sampling=self.canvas.spacing_mm)
+        wanted = self.rng.uniform(_GAP_MM[0] + 1, 0.75 * _GAP_MM[1]) + radius
+        places = np.argwhere((np.abs(away - wanted) < 3) & lookup(site, int(labels.max()) + 256)[labels])
+        if not len(places):
+            return None
+        return tuple(int(i) + part.start for i, part in zip(self.rng.choice(places), box, strict=True))
+
+    def _grow(
+        self,
+        site: Site,
+        start: tuple[int, ...],
+        volume_ml: float,
+        *,
+        suv: float | None = None,
+        least_suv: float = 0.0,
+        near: int | None = None,
+    ) -> bool:
+        """Paint one lesion; False where there is no room for it."""
+        canvas = self.canvas
+        voxel_ml = float(np.prod(canvas.spacing_mm)) / 1000
+        count = max(1, round(volume_ml / voxel_ml))
+        radius = (3 * volume_ml * 1000 / (4 * np.pi)) ** (1 / 3)
+        reach = [int(np.ceil((1.9 * radius * site.stretch**0.6 + 12) / step)) for step in canvas.spacing_mm]
+        region: Region = tuple(  # type: ignore[assignment]
+            slice(max(0, i - r), min(n, i + r + 1)) for i, r, n in zip(start, reach, canvas.shape, strict=True)
+        )
+        labels = canvas.labels[region]
+        allowed = lookup(site, int(labels.max()) + 256)[labels]
+        others = labels >= FIRST_LESION
+        if others.any():
+            away = ndimage.distance_transform_edt(~others, sampling=canvas.spacing_mm)
+            allowed &= away - float(np.mean(canvas.spacing_mm)) >= _GAP_MM[0]
+            allowed &= ~ndimage.binary_dilation(others, np.ones((3, 3, 3)))
+        local = tuple(i - part.start for i, part in zip(start, region, strict=True))
+        if not allowed[local] or np.count_nonzero(allowed) < 1.1 * count:
+            return False
+        shape = lobulated(canvas, self.rng, region, start, radius, site.stretch)
+        inside = take_connected(shape, allowed, local, count)
+        size = int(np.count_nonzero(inside))
+        if abs(size - count) > max(1, 0.03 * count):
+            return False
+        if near is not None:
+            gap = float(away[inside & (away > 0)].min()) if others.any() else np.inf
+            if gap - float(np.mean(canvas.spacing_mm)) > _GAP_MM[1]:
+                return False
+        value = FIRST_LESION + len(self.lesions)
+        mass = site in LARGE_SITES
+        painted = paint_uptake(canvas, self.rng, region, inside, radius, mass=mass, suv=suv, least=least_suv)
+        canvas.labels[region][inside] = value
+        name = lesion_name(len(self.lesions) + 1)
+        self.lesions.append(Lesion(name, value, site.name, volume_ml, size * voxel_ml, painted))
+        return True
 
 
 def _start(canvas: Canvas, rng: np.random.Generator, site: Site) -> tuple[int, ...] | None:
     """A voxel of the site, None if the scan does not hold it."""
-    values = [VALUES[name] for name in site.inside]
     region: Region = (slice(None),) * 3  # type: ignore[assignment]
     near: np.ndarray | bool = True
     if site.centre is not None:
@@ -163,100 +275,11 @@ def _start(canvas: Canvas, rng: np.random.Generator, site: Site) -> tuple[int, .
         centre = np.array([side * site.centre[0], *site.centre[1:]])
         region = canvas.region(centre - site.spread_mm, centre + site.spread_mm)
         near = ellipsoid(canvas.coordinates(region), centre, (site.spread_mm,) * 3) < 0
-    lookup = np.zeros(int(canvas.labels.max()) + 1 + max(values), dtype=bool)
-    lookup[values] = True
-    places = np.argwhere(lookup[canvas.labels[region]] & near)
+    labels = canvas.labels[region]
+    if not labels.size:
+        return None
+    places = np.flatnonzero(lookup(site, int(labels.max()) + 256)[labels] & near)
     if not len(places):
         return None
-    return tuple(int(i) + (part.start or 0) for i, part in zip(rng.choice(places), region, strict=True))
-
-
-def _grow(
-    canvas: Canvas, rng: np.random.Generator, site: Site, volume_ml: float, value: int
-) -> tuple[float, float] | None:
-    """Paint one lesion; its volume in mL and SUV, or None where there is no room for it."""
-    start = _start(canvas, rng, site)
-    if start is None:
-        return None
-    voxel_ml = float(np.prod(canvas.spacing_mm)) / 1000
-    count = max(1, round(volume_ml / voxel_ml))
-    radius = (3 * volume_ml * 1000 / (4 * np.pi)) ** (1 / 3)
-    reach = [int(np.ceil((1.9 * radius * site.stretch**0.6 + 12) / step)) for step in canvas.spacing_mm]
-    region: Region = tuple(  # type: ignore[assignment]
-        slice(max(0, i - r), min(n, i + r + 1)) for i, r, n in zip(start, reach, canvas.shape, strict=True)
-    )
-    labels = canvas.labels[region]
-    allowed = np.isin(labels, [VALUES[name] for name in site.inside])
-    others = labels >= FIRST_LESION
-    if others.any():
-        allowed &= ~ndimage.binary_dilation(others, iterations=2)
-    local = tuple(i - part.start for i, part in zip(start, region, strict=True))
-    if not allowed[local] or np.count_nonzero(allowed) < 1.1 * count:
-        return None
-    shape = _shape(canvas, rng, region, start, radius, site.stretch)
-    inside = take_connected(shape, allowed, local, count)
-    size = int(np.count_nonzero(inside))
-    if abs(size - count) > max(1, 0.03 * count):
-        return None
-    suv = paint_uptake(canvas, rng, region, inside, radius, mass=site in LARGE_SITES)
-    canvas.labels[region][inside] = value
-    return size * voxel_ml, suv
-
-
-def _shape(
-    canvas: Canvas, rng: np.random.Generator, region: Region, start: tuple[int, ...], radius: float, stretch: float
-) -> np.ndarray:
-    """Implicit values of a lobulated, stretched, rough blob around `start` over a region."""
-    x, y, z = (
-        (np.arange(part.start, part.stop, dtype=np.float32) - i) * np.float32(step)
-        for part, i, step in zip(region, start, canvas.spacing_mm, strict=True)
-    )
-    xyz = (x[:, None, None], y[:, None], z)
-    ratio = rng.uniform(1.0, stretch)
-    axes = rotation(rng, 14 if stretch > 2 else 90)
-    radii = radius * np.array([ratio**-0.4, ratio**-0.4, ratio**0.8]) * np.exp(rng.normal(0, 0.1, 3))
-    shape = ellipsoid(xyz, (0, 0, 0), radii, axes)
-    for _ in range(int(rng.integers(0, 5))):
-        direction = rng.normal(size=3)
-        middle = axes.T @ (direction / np.linalg.norm(direction) * radii) * rng.uniform(0.5, 0.95)
-        lobe = ellipsoid(xyz, middle, radius * rng.uniform(0.3, 0.7) * np.exp(rng.normal(0, 0.15, 3)))
-        shape = join(shape, lobe, 0.25 * radius)
-    roughness = radius * rng.uniform(0.05, 0.18)
-    return shape + np.float32(roughness) * canvas.field(max(5.0, rng.uniform(0.4, 0.8) * radius), region)
-
-
-def take_connected(shape: np.ndarray, allowed: np.ndarray, start: tuple[int, ...], count: int) -> np.ndarray:
-    """The connected set of about `count` allowed voxels around `start` whose implicit values are lowest.
-
-    Args:
-        shape: implicit values [i, j, k].
-        allowed: voxels that may be taken, bool [i, j, k]; `start` is one of them.
-        start: a voxel of the set.
-        count: how many voxels to take.
-
-    Returns:
-        bool [i, j, k], connected through faces; smaller where the allowed voxels around `start` are too few.
-    """
-    values = np.where(allowed, shape, np.inf)
-    values[start] = -np.inf
-
-    def part(limit: float) -> np.ndarray:
-        components, _ = ndimage.label(values <= limit)
-        return components == components[start]
-
-    order = np.sort(values[allowed])
-    low, high = min(count, len(order)) - 1, len(order) - 1
-    inside = part(order[high])
-    while low < high:  # the lowest limit whose part around `start` has `count` voxels
-        middle = (low + high) // 2
-        found = part(order[middle])
-        if np.count_nonzero(found) < count:
-            low = middle + 1
-        else:
-            inside, high = found, middle
-    places = np.flatnonzero(inside)
-    if len(places) <= count:
-        return inside
-    highest = places[np.argsort(values.ravel()[places], kind="stable")[count:]]  # two parts met at the limit
-    values.ravel()[highest] = np.inf
-    return part(float(values[inside & (values < np.inf)].max()))
+    chosen = np.unravel_index(int(rng.choice(places)), labels.shape)
+    return tuple(int(i) + (part.start or 0) for i, part in zip(chosen, region, strict=True))

@@ -1,0 +1,92 @@
+"""The public anatomies that phantoms are built on, and which of them training, validation and test may see.
+
+Each source keeps parts out of training. What decides is the file's name, so that a folder can hold any of them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from seganypet.data.phantoms.label_map_files import LabelMap
+from seganypet.data.phantoms.label_map_names import tissues_of
+
+SECTIONS = ("training", "validation", "test")
+
+TOTALSEGMENTATOR = {
+    "training": ("s0327", "mk_unknown", "s0000", "s0001", "s0004", "s0009"),
+    "validation": ("s0011", "s0002"),
+    "test": ("s0328", "s0006", "s0003"),
+}
+"""Subjects of the TotalSegmentator dataset (Zenodo 6802613)."""
+
+OPENKBP = {
+    "training": (1, 9, 25, 33, 49, 57, 97, 113, 121, 137, 177, 185, 201, 209),
+    "validation": (41, 105, 169, 225),
+    "test": (17, 65, 129, 193, 233),
+}
+"""Patients of OpenKBP: of those in order every fourth for test, the next fourth in part for validation. Patient 89,
+whose CT holds a brain without its skull, is in none."""
+
+ATLASES = {"training": ("mesh50xcat", "HN-Atlas"), "validation": (), "test": ("abdominal_atlas",)}
+
+ABDOMINAL_ATLAS_SPACING_MM = (1.18, 1.18, 3.2)
+"""The file's 0.94 × 1.5 mm would make vertebrae 17 mm apart and kidneys of 47 mL. So that L1 to L5 are 36 mm each and
+the kidneys 160 mL."""
+
+MESH50XCAT_NAMES = dict(enumerate(("body", "air", "brain", "bronchi", "liver", "lungs", "skeleton"), start=1))
+
+
+def find_label_maps(folder: str | Path, section: str) -> list[LabelMap]:
+    """The label maps of a section that lie in a folder laid out as follows; what is not there is left out.
+
+    labels/<subject>_*labels.nii.gz with label_names.json, labels/totalsegmentator/ with label_ids.json,
+    labels/openkbp/pt_<n>_labels.nii.gz and _ct.nii.gz, labels/mesh50xcat*.nii.gz, labels/HN-Atlas-labels.nrrd with its
+    .ctbl, labels/abdominal_atlas_labels.nrrd with abdominal_atlas_label_names.json.
+
+    Raises:
+        ValueError: an unknown section.
+        FileNotFoundError: none of the section's maps is there.
+    """
+    if section not in SECTIONS:
+        raise ValueError(f"section must be one of {', '.join(SECTIONS)}, got {section!r}")
+    labels = Path(folder).resolve() / "labels"
+    maps: list[LabelMap] = []
+    for subject in TOTALSEGMENTATOR[section]:
+        for path in sorted([*labels.glob(f"{subject}_*.nii.gz"), *labels.glob(f"totalsegmentator/{subject}_*.nii.gz")]):
+            maps.append(LabelMap(str(path), _total_names(path)))
+    for number in OPENKBP[section]:
+        path, ct = (labels / "openkbp" / f"pt_{number}_{kind}.nii.gz" for kind in ("labels", "ct"))
+        if path.is_file() and ct.is_file():
+            maps.append(LabelMap(str(path), {}, ct=str(ct)))
+    for atlas in ATLASES[section]:
+        if atlas == "mesh50xcat":
+            maps += [LabelMap(str(path), MESH50XCAT_NAMES) for path in sorted(labels.glob("mesh50xcat*.nii.gz"))]
+        elif atlas == "HN-Atlas" and (path := labels / "HN-Atlas-labels.nrrd").is_file():
+            maps.append(LabelMap(str(path), read_color_table(labels / "HN-Atlas-labels.ctbl")))
+        elif atlas == "abdominal_atlas" and (path := labels / "abdominal_atlas_labels.nrrd").is_file():
+            names = _json_names(labels / "abdominal_atlas_label_names.json")
+            maps.append(LabelMap(str(path), names, spacing_mm=ABDOMINAL_ATLAS_SPACING_MM))
+    if not maps:
+        raise FileNotFoundError(f"{labels} holds none of the {section} section's label maps")
+    for one in maps:
+        tissues_of(one.names)
+    return maps
+
+
+def read_color_table(path: str | Path) -> dict[int, str]:
+    """Names by value, of a 3D Slicer colour table: lines of value, name, red, green, blue, alpha."""
+    rows = [line.split() for line in Path(path).read_text().splitlines() if line.strip() and not line.startswith("#")]
+    return {int(row[0]): row[1] for row in rows}
+
+
+def _total_names(path: Path) -> dict[int, str]:
+    if path.parent.name == "totalsegmentator":
+        return {int(value): name for name, value in json.loads((path.parent / "label_ids.json").read_text()).items()}
+    return _json_names(path.parent / "label_names.json")
+
+
+def _json_names(path: Path) -> dict[int, str]:
+    names: dict[str, Any] = json.loads(path.read_text())
+    return {int(value): str(name) for value, name in names.items()}
