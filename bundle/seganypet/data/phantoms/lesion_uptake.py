@@ -57,11 +57,14 @@ def paint_uptake(
     level = suv * np.exp(heterogeneity * canvas.field(grain, region))
     if radius_mm > 9:
         level *= np.exp(rng.uniform(0, 0.45) * canvas.field(0.9 * radius_mm, region))  # one side hotter
-    if rng.random() < 0.4:
-        level *= _gradient(canvas, rng, region, inside, rng.uniform(0.2, 0.6))
+    if not mass or rng.random() < 0.4:
+        level *= _gradient(canvas, rng, region, inside, rng.uniform(0.2, 0.65))
+    if not mass:  # a border that is fainter in places
+        rim = np.clip(0.4 + canvas.field(max(5.0, 0.7 * radius_mm), region), 0, 1) * rng.uniform(0.3, 0.8)
+        level = np.where(depth <= max(0.3 * radius_mm, 0.9 * min(canvas.spacing_mm)), level * (1 - rim), level)
+    level = np.maximum(level, 1.15 * background)
     if radius_mm > 6 and rng.random() < (0.7 if mass and radius_mm > 9 else 0.3):
         level = _necrosis(canvas, rng, region, inside, depth, level, background)
-    level = np.maximum(level, 0.8 * background)
     if mass:
         if rng.random() < 0.45:  # a part of the contour with hardly any uptake
             quiet = canvas.field(0.8 * radius_mm, region) - 0.6 * depth / depth.max()
