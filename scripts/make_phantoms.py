@@ -19,7 +19,7 @@ import fire
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from seganypet.data import read_data_list, write_cohort
-from seganypet.data.phantoms import find_label_maps, read_label_maps
+from seganypet.data.phantoms import find_brain_pattern, find_label_maps, find_lesion_maps, read_label_maps
 
 
 def make_phantoms(
@@ -34,6 +34,9 @@ def make_phantoms(
     sources: str | None = None,
     section: str = "training",
     label_map_share: float = 0.5,
+    other_tracers: float = 0.0,
+    region_mm: float | None = None,
+    truth_habits: bool = False,
     crops: str | None = None,
     crop_section: str = "training",
     crop_share: float = 1.0,
@@ -49,14 +52,21 @@ def make_phantoms(
         test: how many of them are for test.
         lesion_count: lesions in each, instead of 2 to 16.
         label_maps: JSON file of organ label maps to build phantoms on.
-        sources: folder of public anatomies to build phantoms on, beside those of `label_maps`.
+        sources: folder of public anatomies to build phantoms on, beside those of `label_maps`, of real lesions'
+            shapes and of a real brain's uptake.
         section: training, validation or test: which of them.
         label_map_share: how many of the phantoms are built on them, 0 to 1.
+        other_tracers: how many of the phantoms are PSMA- or DOTATATE-like instead of FDG, 0 to 1.
+        region_mm: keep a cube of that side around one of the lesions, with voxels down to 1 mm.
+        truth_habits: outline lesions by readers' habits (50 % of the maximum, SUV 4, steepest edge, 1 to 2 mm too
+            wide) instead of as painted; in the training section alone, and for no cohort of `section` test.
         crops: data list of real tumours to paste, one into a phantom.
         crop_section: the section of that list to take them from.
         crop_share: how many of the phantoms get one, 0 to 1.
         workers: processes, by default one a core.
     """
+    if truth_habits and sources is not None and section != "training":
+        raise ValueError(f"truth_habits is for training; the {section} section's truth is the painted object")
     maps = [] if label_maps is None else read_label_maps(label_maps)
     if sources is not None:
         maps += find_label_maps(sources, section)
@@ -72,6 +82,11 @@ def make_phantoms(
             label_map_share=label_map_share,
             crops=() if crops is None else read_data_list(crops)[crop_section],
             crop_share=crop_share,
+            lesion_shapes=[] if sources is None else find_lesion_maps(sources, section),
+            brain_pattern=None if sources is None else find_brain_pattern(sources),
+            other_tracers=other_tracers,
+            region_mm=region_mm,
+            truth_habits=truth_habits,
             workers=workers,
         )
     )

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from seganypet.data.cohort_case import IMAGE, LABELS, RECORD, Case, write_case
 from seganypet.data.data_list import Entry, write_data_list
-from seganypet.data.phantoms import LabelMap
+from seganypet.data.phantoms import LabelMap, LesionMap
 
 _PACKAGES = Path(__file__).resolve().parents[2]
 _NOT_WORTH_STARTING = 4  # cases: a process takes some seconds to import what it needs
@@ -35,6 +35,11 @@ def write_cohort(
     label_map_share: float = 0.5,
     crops: Sequence[Entry] = (),
     crop_share: float = 1.0,
+    lesion_shapes: Sequence[LesionMap] = (),
+    brain_pattern: str | None = None,
+    other_tracers: float = 0.0,
+    region_mm: float | None = None,
+    truth_habits: bool = False,
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
@@ -59,6 +64,12 @@ def write_cohort(
         crops: real tumours to paste (`paste_crop`), one into a phantom, each as often as the others. Such a phantom has
             the crop's voxel size, unless `voxel_size_mm` says otherwise.
         crop_share: how many of the phantoms get one, 0 to 1.
+        lesion_shapes: label maps of real lesions to take sizes, shapes and places from.
+        brain_pattern: NIfTI of a real brain's FDG uptake to lay into the phantoms' brains.
+        other_tracers: how many of the phantoms are PSMA- or DOTATATE-like instead of FDG, 0 to 1.
+        region_mm: keep a cube of that side around one of the lesions, with voxels down to 1 mm: see `Options`.
+        truth_habits: outline the training section's lesions by readers' habits (`HABITS`) instead of as painted;
+            validation and test keep the painted object.
         workers: processes, by default one a core; 1 makes the phantoms in this process.
         progress: whether to show a bar.
 
@@ -68,7 +79,11 @@ def write_cohort(
     Raises:
         ValueError: sections larger than the cohort, a share outside 0 to 1, names of a label map without a tissue.
     """
-    for name, share in (("label_map_share", label_map_share), ("crop_share", crop_share)):
+    for name, share in (
+        ("label_map_share", label_map_share),
+        ("crop_share", crop_share),
+        ("other_tracers", other_tracers),
+    ):
         if not 0 <= share <= 1:
             raise ValueError(f"{name} must lie in 0 to 1, got {share!r}")
     if count < 1 or validation < 0 or test < 0 or validation + test > count:
@@ -93,6 +108,11 @@ def write_cohort(
                 lesion_count=lesion_count,
                 label_map=None if source is None else source.to_json(),
                 crop=crop,
+                lesion_shapes=[one.to_json() for one in lesion_shapes],
+                brain_pattern=brain_pattern,
+                other_tracers=float(other_tracers),
+                region_mm=None if region_mm is None else float(region_mm),
+                truth_habits=bool(truth_habits) and n < count - validation - test,
             )
         )
     left = [case for case in cases if case.targets() is None]

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,13 @@ import nibabel as nib
 import numpy as np
 
 from seganypet.data.phantoms import LabelMap, Phantom, make_label_map_phantom, make_phantom, paste_crop
+from seganypet.data.phantoms.anatomy import UPTAKES
+from seganypet.data.phantoms.lesion_maps import LesionMap
+from seganypet.data.phantoms.options import Options
 from seganypet.data.phantoms.pasting import NoRoomError
+from seganypet.data.phantoms.truth_habits import contour_by_habit
 
-GENERATION = 8
+GENERATION = 9
 """Raised when the same seed gives other voxels than before, so that cohorts on disk are made anew."""
 
 PATIENTS_TRIED = 3  # for a crop that is too large for some
@@ -35,6 +39,11 @@ class Case:
         lesion_count: None for 2 to 16.
         label_map: organ label map to build on, as `LabelMap.to_json` gives it; None for procedural anatomy.
         crop: real tumour to paste, {"image", "label", "values"}, or None.
+        lesion_shapes: the `LesionMap`s (as `to_json` gives them) to take lesions' shapes from.
+        brain_pattern: of a real brain, or None.
+        other_tracers: probability of a tracer other than FDG.
+        region_mm: side of the cube that is kept, None for the whole scan.
+        truth_habits: whether lesions are outlined by a reader's habit.
     """
 
     folder: str
@@ -44,6 +53,11 @@ class Case:
     lesion_count: int | None
     label_map: dict[str, Any] | None
     crop: Mapping[str, Any] | None
+    lesion_shapes: list[dict[str, Any]] = field(default_factory=list)
+    brain_pattern: str | None = None
+    other_tracers: float = 0.0
+    region_mm: float | None = None
+    truth_habits: bool = False
 
     def made_with(self) -> dict[str, Any]:
         """What a record of this case must say for its files to be kept."""
@@ -75,6 +89,7 @@ def write_case(case: Case) -> None:
         "target_names": phantom.target_names,
         "patient": asdict(phantom.patient) if phantom.patient else None,
         "scanner": asdict(phantom.scanner) if phantom.scanner else None,
+        "tracer": phantom.tracer,
         "lesions": [asdict(lesion) for lesion in phantom.lesions],
     }
     draft[RECORD].write_text(json.dumps(record, indent=1))
@@ -86,7 +101,8 @@ def _phantom(case: Case) -> Phantom:
     """The case's phantom; where its crop finds no room, in another patient, and after some of them without the crop."""
     rng = np.random.default_rng([case.seed, case.number])
     if case.crop is None:
-        return _patient(case, rng, case.voxel_size_mm)
+        phantom = _patient(case, rng, case.voxel_size_mm)
+        return contour_by_habit(phantom, rng) if case.truth_habits else phantom
     image: Any = nib.load(case.crop["image"])
     label: Any = nib.load(case.crop["label"])
     mask = np.isin(np.asarray(label.dataobj), case.crop["values"])
@@ -101,8 +117,13 @@ def _phantom(case: Case) -> Phantom:
 
 
 def _patient(case: Case, rng: np.random.Generator, size: Any) -> Phantom:
+    tracer = "fdg"
+    if case.other_tracers and rng.random() < case.other_tracers:
+        tracer = str(rng.choice([name for name in UPTAKES if name != "fdg"]))
+    shapes = tuple(LesionMap.from_json(one) for one in case.lesion_shapes)
+    options = Options(tracer, case.brain_pattern, shapes, case.region_mm)
     if case.label_map is None:
-        return make_phantom(rng, voxel_size_mm=size, lesion_count=case.lesion_count)
+        return make_phantom(rng, voxel_size_mm=size, lesion_count=case.lesion_count, options=options)
     source = LabelMap.from_json(case.label_map)
     return make_label_map_phantom(
         source.path,
@@ -112,6 +133,7 @@ def _patient(case: Case, rng: np.random.Generator, size: Any) -> Phantom:
         map_spacing_mm=source.spacing_mm,
         voxel_size_mm=size,
         lesion_count=case.lesion_count,
+        options=options,
     )
 
 

@@ -92,6 +92,8 @@ UPTAKE: dict[str, Uptake] = {
     "urinary_bladder": Uptake(5.0, 55.0, 0.04),
     "lung": Uptake(0.32, 0.65, 0.12),
     "bowel": Uptake(0.8, 2.4, 0.2),
+    "small_bowel": Uptake(0.8, 2.4, 0.2),
+    "lacrimal_gland": Uptake(0.6, 1.4, 0.1),
     "stomach": Uptake(1.2, 3.0, 0.15),
     "pancreas": Uptake(1.1, 1.9, 0.1),
     "gallbladder": Uptake(0.4, 0.9, 0.05),
@@ -106,11 +108,72 @@ UPTAKE: dict[str, Uptake] = {
 """SUVbw by tissue; the ranges of textbook FDG scans, adults, 60 minutes after injection."""
 
 
-def draw_uptakes(rng: np.random.Generator) -> dict[str, float]:
-    """One patient's mean SUV of every tissue in `UPTAKE`. Blood, liver, spleen and marrow rise and fall together."""
-    suv = {tissue: uptake.draw(rng) for tissue, uptake in UPTAKE.items()}
+_HOT_GLANDS: dict[str, dict[str, Uptake]] = {
+    "psma": {
+        "brain": Uptake(0.06, 0.25, 0.1),
+        "myocardium": Uptake(0.9, 1.8, 0.08),
+        "blood": Uptake(0.8, 1.8, 0.05),
+        "marrow": Uptake(0.4, 1.0, 0.1),
+        "liver": Uptake(3.0, 9.0, 0.06),
+        "spleen": Uptake(2.5, 12.0, 0.07),
+        "kidney": Uptake(20.0, 60.0, 0.15),
+        "renal_pelvis": Uptake(15.0, 70.0, 0.1),
+        "urinary_bladder": Uptake(4.0, 60.0, 0.04),
+        "small_bowel": Uptake(3.0, 14.0, 0.3),
+        "bowel": Uptake(0.8, 2.5, 0.2),
+        "stomach": Uptake(1.5, 4.0, 0.15),
+        "pancreas": Uptake(1.2, 2.8, 0.1),
+        "gallbladder": Uptake(1.0, 20.0, 0.05),
+        "prostate": Uptake(2.0, 5.0, 0.15),
+        "parotid_gland": Uptake(7.0, 25.0, 0.12),
+        "lacrimal_gland": Uptake(3.0, 14.0, 0.1),
+        "tonsils": Uptake(1.2, 3.0, 0.1),
+        "thyroid_gland": Uptake(0.9, 2.0, 0.1),
+        "testes": Uptake(0.8, 1.5, 0.1),
+        "spinal_cord": Uptake(0.4, 0.9, 0.08),
+    },
+    "dotatate": {
+        "brain": Uptake(0.05, 0.2, 0.1),
+        "myocardium": Uptake(0.8, 1.6, 0.08),
+        "blood": Uptake(0.6, 1.4, 0.05),
+        "marrow": Uptake(0.5, 1.2, 0.1),
+        "liver": Uptake(4.0, 11.0, 0.06),
+        "spleen": Uptake(12.0, 40.0, 0.07),
+        "kidney": Uptake(9.0, 25.0, 0.12),
+        "renal_pelvis": Uptake(8.0, 30.0, 0.1),
+        "urinary_bladder": Uptake(5.0, 45.0, 0.04),
+        "small_bowel": Uptake(2.0, 6.0, 0.25),
+        "bowel": Uptake(1.0, 3.0, 0.2),
+        "stomach": Uptake(2.0, 6.0, 0.15),
+        "pancreas": Uptake(2.0, 7.0, 0.2),
+        "prostate": Uptake(1.5, 4.0, 0.12),
+        "parotid_gland": Uptake(1.5, 5.0, 0.12),
+        "lacrimal_gland": Uptake(0.8, 2.0, 0.1),
+        "tonsils": Uptake(1.0, 2.5, 0.1),
+        "thyroid_gland": Uptake(1.5, 6.0, 0.1),
+        "testes": Uptake(0.8, 1.5, 0.1),
+        "spinal_cord": Uptake(0.5, 1.0, 0.08),
+    },
+}
+UPTAKES: dict[str, dict[str, Uptake]] = {"fdg": UPTAKE} | {name: UPTAKE | own for name, own in _HOT_GLANDS.items()}
+"""SUVbw by tracer and tissue. The two others stand for what FDG never shows: hot salivary glands, spleen, kidneys and
+small bowel, a cold brain. Their ranges are those of published biodistributions of Ga-68 PSMA-11 and Ga-68 DOTATATE; a
+patient measured with Lu-177 DOTATATE (BenAuer2021) had a spleen of 3.3 and kidneys of 2.2 times the liver's uptake,
+tumours of 8 and 24 times."""
+
+
+def draw_uptakes(rng: np.random.Generator, tracer: str = "fdg") -> dict[str, float]:
+    """One patient's mean SUV of every tissue. Blood, liver, spleen and marrow rise and fall together.
+
+    Raises:
+        ValueError: a tracer that is none of `UPTAKES`.
+    """
+    if tracer not in UPTAKES:
+        raise ValueError(f"tracer must be one of {', '.join(UPTAKES)}, got {tracer!r}")
+    ranges = UPTAKES[tracer]
+    suv = {tissue: uptake.draw(rng) for tissue, uptake in ranges.items()}
     common = np.exp(rng.normal(0.0, 0.1))
     for tissue in ("blood", "liver", "spleen", "marrow", "lung"):
-        uptake = UPTAKE[tissue]
+        uptake = ranges[tissue]
         suv[tissue] = float(np.clip(suv[tissue] * common, uptake.low, uptake.high))
     return suv

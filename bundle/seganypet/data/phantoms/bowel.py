@@ -25,13 +25,13 @@ def paint_bowel(painter: Painter) -> None:
     colon += [(-70, 26, 152), (-28, 24, 142 + free_z[4]), (12, 6, 136), (0, -34, 122)]
     rectum = [(0, -34, 122), (0, -52, 92), (0, -46, 60), (0, -34, 28)]
     coils = _coils(rng.uniform((-68, 5, 112), (68, 62, 300), (int(rng.integers(22, 34)), 3)))
-    parts: list[tuple[Points, float, float]] = [
-        (colon, rng.uniform(15, 21), 7.0),
-        (rectum, 15.0, 8.0),
-        (coils, 11.5, 9.0),
+    parts: list[tuple[Points, float, float, str]] = [
+        (colon, rng.uniform(15, 21), 7.0, "bowel"),
+        (rectum, 15.0, 8.0, "bowel"),
+        (coils, 11.5, 9.0, "small_bowel"),
     ]
-    for points, radius, wall in parts:
-        level = painter.suv["bowel"] * np.exp(rng.normal(0, 0.25)) * (rng.uniform(1.5, 3) if rng.random() < 0.12 else 1)
+    for points, radius, wall, tissue in parts:
+        level = painter.suv[tissue] * np.exp(rng.normal(0, 0.25)) * (rng.uniform(1.5, 3) if rng.random() < 0.12 else 1)
         box = painter.canvas.region(*box_of(points, radius + 8))
         shape = tube(painter.canvas.coordinates(box), points, radius) + 3 * painter.canvas.field(18.0, box)
         inside = (shape < 0) & (core[box] < -11) & painter.free(box)

@@ -32,7 +32,10 @@ def paint_head(painter: Painter) -> None:
     painter.canvas.paint(region, sinuses, VALUES["airways"], 0.25)
     for side in (-1, 1):
         orbit = ellipsoid(xyz, (side * 31, 74, 782), (13, 14, 13))
-        painter.canvas.paint(region, (orbit < 0) & (painter.body.skin[region] < -2), VALUES["muscle"], 0.6)
+        eye = (orbit < 0) & (painter.body.skin[region] < -2)
+        painter.canvas.paint(region, eye, VALUES["muscle"], 0.6 * painter.suv["muscle"])
+        lacrimal = (ellipsoid(xyz, (side * 42, 78, 794), (5, 6, 5)) < 0) & (painter.body.skin[region] < -2)
+        painter.canvas.paint(region, lacrimal, VALUES["muscle"], suv["lacrimal_gland"])
     paint_neck_uptake(painter)
 
 

@@ -57,20 +57,25 @@ def read_label_map(which: LabelMap) -> tuple[np.ndarray, np.ndarray, dict[int, s
         FileNotFoundError: a file that is not there.
         ValueError: a CT on another grid than its labels.
     """
-    values, spacing = _read(which.path)
+    values, spacing = read_volume(which.path)
     if which.spacing_mm is not None:
         spacing = np.asarray(which.spacing_mm, dtype=float)
     if which.ct is None:
         return values, spacing, dict(which.names)
-    ct, _ = _read(which.ct)
+    ct, _ = read_volume(which.ct)
     if ct.shape != values.shape:
         raise ValueError(f"CT {which.ct} has shape {ct.shape}, its labels {which.path} {values.shape}")
     return head_neck_map(values, ct, spacing), spacing, dict(HEAD_NECK_NAMES)
 
 
-def _read(path: str) -> tuple[np.ndarray, np.ndarray]:
+def read_volume(path: str) -> tuple[np.ndarray, np.ndarray]:
+    """A NIfTI's or NRRD's values [i, j, k], axes towards right, front and head, and its voxel size in mm.
+
+    Raises:
+        FileNotFoundError: no file at `path`.
+    """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no label map at {path}")
+        raise FileNotFoundError(f"no file at {path}")
     if Path(path).name.endswith(".nrrd"):
         scan = sitk.ReadImage(path)
         turn = np.reshape(scan.GetDirection(), (3, 3)) * np.array([[-1], [-1], [1]])  # LPS to RAS

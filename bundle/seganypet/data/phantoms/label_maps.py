@@ -17,10 +17,11 @@ from seganypet.data.phantoms.head import paint_neck_uptake
 from seganypet.data.phantoms.head_neck_maps import skull_inside
 from seganypet.data.phantoms.label_map_files import LabelMap, read_label_map
 from seganypet.data.phantoms.label_map_names import Tissue, tissues_of
-from seganypet.data.phantoms.landmarks import template_axes
+from seganypet.data.phantoms.landmarks import AxisMap, template_axes
+from seganypet.data.phantoms.options import PLAIN, Options, region_side_mm
 from seganypet.data.phantoms.organs import paint_organs
 from seganypet.data.phantoms.painter import Painter
-from seganypet.data.phantoms.phantom import Phantom, render
+from seganypet.data.phantoms.phantom import Phantom, checked_spacing, render
 from seganypet.data.phantoms.scanner import Scanner, draw_scanner, draw_voxel_size
 
 _GRID_MM = 2.0  # of the kept source: half a scanner's voxel
@@ -40,6 +41,7 @@ class _Source:
     names: dict[int, str]
     has_body: bool
     complete: bool  # nothing is missing: no procedural organ is added
+    onto: tuple[AxisMap, AxisMap, AxisMap]  # mm of the map → mm of the template
 
 
 @dataclass
@@ -65,6 +67,7 @@ def make_label_map_phantom(
     scanner: Scanner | None = None,
     lesion_count: int | None = None,
     lesion_volumes_ml: Sequence[float] | None = None,
+    options: Options = PLAIN,
 ) -> Phantom:
     """A PET phantom on the anatomy of an organ label map, each seed another patient.
 
@@ -83,6 +86,7 @@ def make_label_map_phantom(
         scanner: blur and noise, else drawn.
         lesion_count: how many lesions to place, 0 for none.
         lesion_volumes_ml: volume of each lesion, instead of drawn ones.
+        options: tracer, brain pattern, real lesions' shapes, region.
 
     Raises:
         FileNotFoundError: no file at `labels_path`.
@@ -98,15 +102,18 @@ def make_label_map_phantom(
         None if map_spacing_mm is None else tuple(float(step) for step in map_spacing_mm),  # type: ignore[arg-type]
     )
     tissues = tissues_of(source.names)
-    drawn_mirror, drawn_size, drawn_scanner = bool(rng.random() < 0.5), draw_voxel_size(rng), draw_scanner(rng)
+    fine = options.region_mm is not None
+    drawn_mirror, drawn_size, drawn_scanner = (
+        bool(rng.random() < 0.5),
+        draw_voxel_size(rng, fine=fine),
+        draw_scanner(rng),
+    )
     mirrored = drawn_mirror if mirrored is None else mirrored
-    spacing = tuple(float(step) for step in (voxel_size_mm if voxel_size_mm is not None else drawn_size))
-    if len(spacing) != 3 or not all(0.5 <= step <= 20 for step in spacing):
-        raise ValueError(f"voxel_size_mm needs three sizes between 0.5 and 20 mm, got {voxel_size_mm!r}")
-    suv = draw_uptakes(rng)
-    canvas, affine = _canvas(source, spacing, mirrored, rng)  # type: ignore[arg-type]
+    spacing = checked_spacing(voxel_size_mm if voxel_size_mm is not None else drawn_size)
+    suv = draw_uptakes(rng, options.tracer)
+    canvas, affine = _canvas(source, spacing, mirrored, rng, options.region_mm)
     values, depth = _sample(source, canvas)
-    for axis, onto in enumerate(template_axes(values, tissues, source.names, canvas)):
+    for axis, onto in enumerate(source.onto):
         canvas.rename_axis(axis, onto)
     body = _clothe(source, values, depth, canvas, suv, rng)
     _paint_map(source, values, tissues, canvas, suv)
@@ -119,7 +126,14 @@ def make_label_map_phantom(
     if mirrored:
         _swap_sides(canvas.labels)
     return render(
-        canvas, affine, scanner or drawn_scanner, rng, lesion_count=lesion_count, lesion_volumes_ml=lesion_volumes_ml
+        canvas,
+        affine,
+        scanner or drawn_scanner,
+        rng,
+        suv,
+        lesion_count=lesion_count,
+        lesion_volumes_ml=lesion_volumes_ml,
+        options=options,
     )
 
 
@@ -170,14 +184,30 @@ def _source(
     filled = np.stack([ndimage.binary_fill_holes(plane) for plane in np.moveaxis(inside, 2, 0)], axis=2)
     out, within = (ndimage.distance_transform_edt(part, sampling=step) for part in (~filled, filled))
     depth = ndimage.gaussian_filter((out - within).astype(np.float32), 0.7)
-    return _Source(labels, depth, table, has_body, ct is not None)
+    coarse = labels[::_COARSE, ::_COARSE, ::_COARSE]
+    still = Canvas(
+        *[step * np.arange(n) for n in coarse.shape], spacing_mm=(step,) * 3, rng=np.random.default_rng(0), bend_mm=0
+    )
+    onto = template_axes(coarse, tissues, table, still)
+    return _Source(labels, depth, table, has_body, ct is not None, onto)
 
 
 def _canvas(
-    source: _Source, spacing: tuple[float, float, float], mirrored: bool, rng: np.random.Generator
+    source: _Source,
+    spacing: tuple[float, float, float],
+    mirrored: bool,
+    rng: np.random.Generator,
+    region_mm: float | None,
 ) -> tuple[Canvas, np.ndarray]:
     scale = np.clip(rng.normal(1.0, 0.05) * np.exp(rng.normal(0, 0.03, 3)), 0.88, 1.12)
     extent = np.array(source.labels.shape) * _GRID_MM * scale
+    low = np.zeros(3)
+    if region_mm is not None:  # around a voxel of the map
+        side = region_side_mm(region_mm, spacing)
+        places = np.argwhere(source.labels[::4, ::4, ::4])
+        middle = rng.choice(places) * 4 * _GRID_MM * scale if len(places) else extent / 2
+        low = np.clip(middle - side / 2, 0, np.maximum(0, extent - side))
+        extent = np.minimum(extent, side)
     shape = np.floor(extent / spacing).astype(int)
     sign = np.array([-1.0, -1.0, 1.0]) if rng.random() < 0.7 else np.ones(3)
     world = [s * step * np.arange(n) for s, step, n in zip(sign, spacing, shape, strict=True)]
@@ -185,9 +215,9 @@ def _canvas(
     affine = np.diag([*(sign * spacing), 1.0])
     affine[:3, 3] = offset - [0 if s > 0 else axis[-1] for s, axis in zip(sign, world, strict=True)]
     axes = []
-    for number, (axis, factor) in enumerate(zip(world, scale, strict=True)):
-        along = (axis - axis.min()) / factor
-        axes.append(along.max() - along if mirrored and number == 0 else along)
+    for number, (axis, factor, start) in enumerate(zip(world, scale, low, strict=True)):
+        along = (axis - axis.min() + start) / factor
+        axes.append(along.max() + along.min() - along if mirrored and number == 0 else along)
     return Canvas(*axes, spacing_mm=spacing, rng=rng, bend_mm=6.0), affine
 
 
@@ -277,7 +307,7 @@ def _paint_details(source: _Source, painter: Painter) -> None:
         canvas.paint(region, content, VALUES["stomach"], float(rng.uniform(0.1, 0.6)))
     if found := organ("bowel"):
         region, inside, depth = found
-        patchy = suv["bowel"] * np.exp(np.clip(0.55 * canvas.field(40.0, region), -1.1, 1.0))
+        patchy = canvas.activity[region] * np.exp(np.clip(0.55 * canvas.field(40.0, region), -1.1, 1.0))
         content = np.where((depth > 7) & (canvas.field(45.0, region) > 0), 0.4, 1.0)
         canvas.paint(region, inside, VALUES["bowel"], patchy * content)
     if found := organ("brain"):

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from seganypet.data.phantoms.canvas import Canvas, Region
-from seganypet.data.phantoms.shapes import ellipsoid, join, rotation
+from seganypet.data.phantoms.shapes import Vector, ellipsoid, join, rotation
 
 
 def lobulated(
@@ -29,6 +29,25 @@ def lobulated(
         shape = join(shape, lobe, 0.25 * radius)
     roughness = radius * rng.uniform(0.05, 0.18)
     return shape + np.float32(roughness) * canvas.field(max(5.0, rng.uniform(0.4, 0.8) * radius), region)
+
+
+def filled_share(shape: np.ndarray, inside: np.ndarray, allowed: np.ndarray, spacing_mm: Vector) -> np.ndarray:
+    """How much of each voxel a lesion fills: its surface runs through voxels, not between them.
+
+    Args:
+        shape: implicit values [i, j, k], about mm.
+        inside: the voxels that are called the lesion's, bool.
+        allowed: voxels that it may reach into, bool.
+        spacing_mm: voxel size.
+
+    Returns:
+        [i, j, k] float32: a half and more inside, less than a half in the allowed voxels that touch it, else 0.
+    """
+    limit = np.float32(shape[inside].max())
+    depth = (limit - shape) / np.float32(np.mean(spacing_mm))
+    touched = ndimage.binary_dilation(inside) & allowed & ~inside
+    share = np.where(inside, np.clip(0.5 + depth, 0.5, 1), np.where(touched, np.clip(0.5 + depth, 0, 0.5), 0))
+    return share.astype(np.float32)
 
 
 def take_connected(shape: np.ndarray, allowed: np.ndarray, start: tuple[int, ...], count: int) -> np.ndarray:

@@ -35,15 +35,15 @@ class Site:
 
 
 _SOFT = ("fat", "muscle", "vessels", "bowel")
-_LUNGS = tuple(name for name, value in VALUES.items() if value in LUNG_VALUES)
+LUNG_NAMES = tuple(name for name, value in VALUES.items() if value in LUNG_VALUES)
 SITES: tuple[Site, ...] = (
-    Site("lung", _LUNGS, (0.2, 80), 3.0),
+    Site("lung", LUNG_NAMES, (0.2, 80), 3.0),
     Site("liver", ("liver",), (0.2, 120), 2.5),
     Site("bone", ("skeleton",), (0.2, 30), 2.5),
     Site("spleen", ("spleen",), (0.5, 20), 0.3),
     Site("bowel", (*_SOFT, "stomach"), (1, 60), 0.8, (0, 20, 190), 80),
-    Site("mediastinal node", (*_SOFT, *_LUNGS), (0.2, 30), 2.0, (10, 4, 500), 45),
-    Site("hilar mass", (*_SOFT, *_LUNGS), (5, 150), 0.8, (42, -5, 485), 20, True),
+    Site("mediastinal node", (*_SOFT, *LUNG_NAMES), (0.2, 30), 2.0, (10, 4, 500), 45),
+    Site("hilar mass", (*_SOFT, *LUNG_NAMES), (5, 150), 0.8, (42, -5, 485), 20, True),
     Site("axillary node", _SOFT, (0.2, 15), 1.0, (140, 10, 545), 20, True),
     Site("cervical node", _SOFT, (0.2, 12), 1.6, (42, 4, 670), 25, True),
     Site("supraclavicular node", _SOFT, (0.2, 10), 1.0, (48, 12, 612), 15, True),
@@ -70,18 +70,18 @@ LARGE_SITES = tuple(site for site in SITES if site.name.endswith("sarcoma"))
 CLUSTER_SITES: tuple[Site, ...] = (
     Site("neck cluster", _SOFT, (0.2, 15), 3.0, (42, 4, 670), 30, True),
     Site("supraclavicular cluster", _SOFT, (0.2, 10), 1.0, (48, 12, 612), 20, True),
-    Site("mediastinal cluster", (*_SOFT, *_LUNGS), (0.2, 20), 2.0, (10, 4, 500), 40),
+    Site("mediastinal cluster", (*_SOFT, *LUNG_NAMES), (0.2, 20), 2.0, (10, 4, 500), 40),
     Site("axillary cluster", _SOFT, (0.2, 12), 1.5, (140, 10, 545), 25, True),
     Site("groin cluster", _SOFT, (0.2, 12), 1.5, (72, 55, 35), 25, True),
     Site("liver cluster", ("liver",), (0.2, 30), 2.0),
-    Site("lung cluster", _LUNGS, (0.2, 10), 1.0),
+    Site("lung cluster", LUNG_NAMES, (0.2, 10), 1.0),
     Site("retroperitoneal cluster", _SOFT, (0.2, 20), 1.5, (12, -12, 240), 45, True),
     Site("spine cluster", ("skeleton",), (0.2, 12), 2.0, (0, -60, 330), 280),
 )
 """Where nodes or metastases lie side by side."""
 
 _FLESH = ("fat", "muscle", "vessels")
-_AROUND = (*_FLESH, "skeleton", *_LUNGS)
+_AROUND = (*_FLESH, "skeleton", *LUNG_NAMES)
 BESIDE: tuple[tuple[str, Site], ...] = (
     ("brain", Site("touching the brain", (*_FLESH, "skeleton"), (0.2, 15), 2.0)),
     ("heart", Site("touching the heart", _AROUND, (0.2, 40), 1.5)),
@@ -92,12 +92,19 @@ BESIDE: tuple[tuple[str, Site], ...] = (
         Site("touching the bladder", (*_FLESH, "prostate", "uterus"), (0.2, 40), 2.0),
     ),
     ("bowel", Site("touching bowel", _FLESH, (0.2, 40), 1.5)),
-    ("liver", Site("at the liver dome", _LUNGS, (0.2, 20), 1.0)),
+    ("liver", Site("at the liver dome", LUNG_NAMES, (0.2, 20), 1.0)),
     ("liver", Site("touching the liver", _FLESH, (0.2, 30), 0.5)),
     ("parotid_gland_right", Site("touching a salivary gland", _FLESH, (0.2, 12), 0.5)),
     ("parotid_gland_left", Site("touching a salivary gland", _FLESH, (0.2, 12), 0.5)),
 )
 """Lesions at an organ's border: the organ's label, and what the lesion replaces around it."""
+
+
+REAL_LUNG = Site("as in a real lung", (*_FLESH, *LUNG_NAMES), (0.2, 150), 1.0)
+REAL_ELSEWHERE = Site(
+    "as in a real patient", (*_FLESH, *LUNG_NAMES, "skeleton", "liver", "bowel", "spleen"), (0.2, 150), 1.0
+)
+"""What a real lesion may replace where it is planted at its own place."""
 
 
 def lookup(site: Site, size: int) -> np.ndarray:

@@ -19,6 +19,7 @@ def paint_uptake(
     radius_mm: float,
     *,
     mass: bool,
+    share: np.ndarray | None = None,
     suv: float | None = None,
     least: float = 0.0,
 ) -> float:
@@ -34,6 +35,7 @@ def paint_uptake(
         inside: the lesion's voxels in that region, bool.
         radius_mm: radius of a ball of its volume.
         mass: a large heterogeneous mass outlined by anatomy rather than by uptake.
+        share: of each voxel that the lesion fills, 0 to 1; else all of those `inside` and nothing of the others.
         suv: of the viable part, else drawn: 2 to 40, one lesion in eight hardly above what it grows in; small ones
             bright enough to be seen through 6 mm of blur.
         least: the smallest SUV it may have.
@@ -72,7 +74,10 @@ def paint_uptake(
         shell = rng.uniform(0, 5)  # the contour's own margin
         level = np.where(depth <= shell, 0.5 * (level + 1.5 * background), level)
         _surround(canvas, rng, region, inside, level)
-    np.copyto(activity, level, where=inside)
+    if share is None:
+        np.copyto(activity, level, where=inside)
+    else:
+        activity += share * (level - activity)
     return suv
 
 

@@ -10,8 +10,19 @@ from scipy import ndimage
 
 from seganypet.data.phantoms.anatomy import FIRST_LESION, LABELS, VALUES, lesion_name
 from seganypet.data.phantoms.canvas import Canvas, Region
-from seganypet.data.phantoms.lesion_shapes import lobulated, take_connected
-from seganypet.data.phantoms.lesion_sites import BESIDE, CLUSTER_SITES, LARGE_SITES, SITES, Site, lookup
+from seganypet.data.phantoms.lesion_maps import LesionMap, RealLesion, read_lesions
+from seganypet.data.phantoms.lesion_shapes import filled_share, lobulated, take_connected
+from seganypet.data.phantoms.lesion_sites import (
+    BESIDE,
+    CLUSTER_SITES,
+    LARGE_SITES,
+    LUNG_NAMES,
+    REAL_ELSEWHERE,
+    REAL_LUNG,
+    SITES,
+    Site,
+    lookup,
+)
 from seganypet.data.phantoms.lesion_uptake import paint_uptake
 from seganypet.data.phantoms.shapes import ellipsoid
 
@@ -35,6 +46,7 @@ class Lesion:
         suv: SUV of its viable part before blur.
         situation: one of `SITUATIONS`: another lesion lies within 20 mm; or tissue of SUV 5 or of the lesion's own
             uptake lies within 10 mm; or neither.
+        habit: whose contour the label is, one of `HABITS`: "painted" for the object as it was before blur.
     """
 
     name: str
@@ -44,6 +56,7 @@ class Lesion:
     volume_ml: float
     suv: float
     situation: str = "alone"
+    habit: str = "painted"
 
 
 def add_lesions(
@@ -53,6 +66,7 @@ def add_lesions(
     count: int | None = None,
     volumes_ml: Sequence[float] | None = None,
     sites: Sequence[Site] = SITES,
+    real_shapes: Sequence[LesionMap] = (),
 ) -> list[Lesion]:
     """Paint lesions into a patient, each one connected component apart from the others, a voxel at least between.
 
@@ -66,6 +80,8 @@ def add_lesions(
         count: how many lesions, else 2 to 16.
         volumes_ml: the volume of each, instead of drawn ones; these lie alone.
         sites: where lesions that lie alone may be.
+        real_shapes: maps of real lesions; in half of the patients those of one of them come first, at their own place
+            in the chest where the patient has lungs.
 
     Raises:
         ValueError: volumes that are not positive, or that disagree with `count`.
@@ -83,7 +99,10 @@ def add_lesions(
     else:
         if count and rng.random() < 0.25:
             grown.single([site for site in sites if site in LARGE_SITES], None)
-        common = [site for site in sites if site not in LARGE_SITES]
+        if count and len(real_shapes) and rng.random() < 0.5:
+            study = read_lesions(real_shapes[int(rng.integers(len(real_shapes)))])
+            grown.real(study[: count - len(grown.lesions)], sites)
+        common = [site for site in sites if site not in LARGE_SITES and grown.holds(site)] or list(sites)
         tries = 0
         while len(grown.lesions) < count and tries < 4 * count:
             tries += 1
@@ -148,6 +167,18 @@ class _Growth:
         weights = np.array([site.weight for site in sites])
         return sites[int(self.rng.choice(len(sites), p=weights / weights.sum()))]
 
+    def holds(self, site: Site) -> bool:
+        """Whether the scan holds such a place at all."""
+        if not any(self.present[VALUES[name]] for name in site.inside):
+            return False
+        if site.centre is None:
+            return True
+        for side in (1, -1) if site.mirrored else (1,):
+            centre = np.array([side * site.centre[0], *site.centre[1:]])
+            if 0 not in self.canvas.labels[self.canvas.region(centre - site.spread_mm, centre + site.spread_mm)].shape:
+                return True
+        return False
+
     def single(self, sites: Sequence[Site], volume_ml: float | None) -> None:
         """A lesion by itself in one of the sites, of its own large volume if None is given."""
         for _ in range(_TRIES):
@@ -162,8 +193,9 @@ class _Growth:
 
     def cluster(self, size: int) -> None:
         """`size` lesions of one site, each near one of those before it."""
-        for _ in range(_TRIES):
-            site = self._choose(CLUSTER_SITES)
+        sites = [site for site in CLUSTER_SITES if self.holds(site)]
+        for _ in range(_TRIES if sites else 0):
+            site = self._choose(sites)
             start = _start(self.canvas, self.rng, site)
             if start is not None and self._grow(site, start, draw_volume(self.rng, site.volume_ml[1])):
                 break
@@ -204,6 +236,45 @@ class _Growth:
             if self._grow(site, start, draw_volume(self.rng, site.volume_ml[1]), least_suv=0.35 * near_suv):
                 return
 
+    def real(self, study: Sequence[RealLesion], sites: Sequence[Site]) -> None:
+        """A real patient's lesions, at their own place in the chest, else wherever one of the sites has room."""
+        lungs = self._lung_box()
+        for lesion in study:
+            scale = float(self.rng.uniform(0.85, 1.15))
+            volume = lesion.volume_ml * scale**3
+            for _ in range(_TRIES // 3):
+                if lungs is not None and lesion.place is not None:
+                    inside = (lesion.place > 0) & (lesion.place < 1)
+                    site = REAL_LUNG if inside.all() else REAL_ELSEWHERE
+                    start = self._nearest(site, lungs[0] + lesion.place * (lungs[1] - lungs[0]))
+                else:
+                    site = self._choose([one for one in _fitting(sites, volume) if self.holds(one)] or list(sites))
+                    start = _start(self.canvas, self.rng, site)
+                if start is not None and self._grow(site, start, volume, real=(lesion, scale)):
+                    break
+
+    def _lung_box(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Lowest and highest template coordinates of the lungs, None where they are absent or cut."""
+        lungs = lookup(Site("", LUNG_NAMES, (0, 0), 0), int(self.canvas.labels.max()) + 256)[self.canvas.labels]
+        found = ndimage.find_objects(lungs.astype(np.int8))
+        if not found or any(part.start == 0 or part.stop == n for part, n in zip(found[0], lungs.shape, strict=True)):
+            return None
+        ends = [axis[part][[0, -1]] for axis, part in zip(self.canvas.axes, found[0], strict=True)]
+        return np.array([end.min() for end in ends]), np.array([end.max() for end in ends])
+
+    def _nearest(self, site: Site, place: np.ndarray) -> tuple[int, ...] | None:
+        """The voxel that the site may replace nearest to a place in template coordinates, within 25 mm."""
+        box = self.canvas.region(place - 25, place + 25)
+        labels = self.canvas.labels[box]
+        if not labels.size:
+            return None
+        away = sum((c - p) ** 2 for c, p in zip(self.canvas.coordinates(box), place, strict=True))
+        away = np.where(lookup(site, int(labels.max()) + 256)[labels], away, np.inf)
+        nearest = np.unravel_index(int(away.argmin()), away.shape)
+        if not away[nearest] <= 25**2:
+            return None
+        return tuple(int(i) + part.start for i, part in zip(nearest, box, strict=True))
+
     def _near(self, first: int, site: Site, volume_ml: float) -> tuple[int, ...] | None:
         """A voxel for the centre of a node whose surface will lie 3 to 20 mm from one of the cluster's."""
         radius = (3 * volume_ml * 1000 / (4 * np.pi)) ** (1 / 3)
@@ -228,13 +299,15 @@ class _Growth:
         suv: float | None = None,
         least_suv: float = 0.0,
         near: int | None = None,
+        real: tuple[RealLesion, float] | None = None,
     ) -> bool:
         """Paint one lesion; False where there is no room for it."""
         canvas = self.canvas
         voxel_ml = float(np.prod(canvas.spacing_mm)) / 1000
         count = max(1, round(volume_ml / voxel_ml))
         radius = (3 * volume_ml * 1000 / (4 * np.pi)) ** (1 / 3)
-        reach = [int(np.ceil((1.9 * radius * site.stretch**0.6 + 12) / step)) for step in canvas.spacing_mm]
+        reach_mm = 1.9 * radius * site.stretch**0.6 if real is None else real[0].reach_mm * real[1]
+        reach = [int(np.ceil((reach_mm + 12) / step)) for step in canvas.spacing_mm]
         region: Region = tuple(  # type: ignore[assignment]
             slice(max(0, i - r), min(n, i + r + 1)) for i, r, n in zip(start, reach, canvas.shape, strict=True)
         )
@@ -248,7 +321,10 @@ class _Growth:
         local = tuple(i - part.start for i, part in zip(start, region, strict=True))
         if not allowed[local] or np.count_nonzero(allowed) < 1.1 * count:
             return False
-        shape = lobulated(canvas, self.rng, region, start, radius, site.stretch)
+        if real is None:
+            shape = lobulated(canvas, self.rng, region, start, radius, site.stretch)
+        else:
+            shape = real[0].implicit(canvas, region, start, real[1], self.rng)
         inside = take_connected(shape, allowed, local, count)
         size = int(np.count_nonzero(inside))
         if abs(size - count) > max(1, 0.03 * count):
@@ -259,7 +335,10 @@ class _Growth:
                 return False
         value = FIRST_LESION + len(self.lesions)
         mass = site in LARGE_SITES
-        painted = paint_uptake(canvas, self.rng, region, inside, radius, mass=mass, suv=suv, least=least_suv)
+        share = filled_share(shape, inside, allowed, canvas.spacing_mm)
+        painted = paint_uptake(
+            canvas, self.rng, region, inside, radius, mass=mass, share=share, suv=suv, least=least_suv
+        )
         canvas.labels[region][inside] = value
         name = lesion_name(len(self.lesions) + 1)
         self.lesions.append(Lesion(name, value, site.name, volume_ml, size * voxel_ml, painted))

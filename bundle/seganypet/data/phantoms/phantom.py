@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
-from seganypet.data.phantoms.anatomy import CONTEXT_NAMES, LABELS, UPTAKE, draw_uptakes
+from seganypet.data.phantoms.anatomy import CONTEXT_NAMES, FIRST_LESION, LABELS, UPTAKE, draw_uptakes
 from seganypet.data.phantoms.body import Body
+from seganypet.data.phantoms.brain_pattern import paint_brain_pattern
 from seganypet.data.phantoms.canvas import Canvas
 from seganypet.data.phantoms.lesions import Lesion, add_lesions
+from seganypet.data.phantoms.options import PLAIN, Options, region_around
 from seganypet.data.phantoms.organs import paint_organs
 from seganypet.data.phantoms.patient import Patient, draw_patient
-from seganypet.data.phantoms.scanner import Scanner, add_noise, blur, draw_scanner, draw_voxel_size
+from seganypet.data.phantoms.scanner import Scanner, add_noise, blur, breathe, draw_scanner, draw_voxel_size
 from seganypet.pet import SyntheticPatient, SyntheticScan, write_pet_dicom_series
 
 
@@ -31,6 +33,7 @@ class Phantom:
         lesions: what was asked for and what was made, in the order of the names.
         scanner: resolution and noise, None where a phantom has none of its own.
         patient: the patient's traits, None where the anatomy came from elsewhere.
+        tracer: one of `UPTAKES`.
     """
 
     suv: np.ndarray
@@ -40,6 +43,7 @@ class Phantom:
     lesions: list[Lesion] = field(default_factory=list)
     scanner: Scanner | None = None
     patient: Patient | None = None
+    tracer: str = "fdg"
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -90,8 +94,9 @@ def make_phantom(
     scanner: Scanner | None = None,
     lesion_count: int | None = None,
     lesion_volumes_ml: Sequence[float] | None = None,
+    options: Options = PLAIN,
 ) -> Phantom:
-    """A whole-body FDG PET of a random patient; the same seed and options give the same voxels.
+    """A whole-body PET of a random patient; the same seed and options give the same voxels.
 
     Args:
         seed: a number, or a generator that is drawn from.
@@ -102,6 +107,7 @@ def make_phantom(
         scanner: blur and noise.
         lesion_count: how many lesions to place, 0 for none.
         lesion_volumes_ml: volume of each lesion, instead of drawn ones.
+        options: tracer, brain pattern, real lesions' shapes, region.
 
     Raises:
         ValueError: a trait or size out of range.
@@ -109,11 +115,9 @@ def make_phantom(
     rng = np.random.default_rng(seed)
     patient = draw_patient(rng, sex=sex, arms=arms, scan_range=scan_range)
     drawn_size, drawn_scanner = draw_voxel_size(rng), draw_scanner(rng)
-    spacing = tuple(float(step) for step in (voxel_size_mm if voxel_size_mm is not None else drawn_size))
-    if len(spacing) != 3 or not all(0.5 <= step <= 20 for step in spacing):
-        raise ValueError(f"voxel_size_mm needs three sizes between 0.5 and 20 mm, got {voxel_size_mm!r}")
+    spacing = checked_spacing(voxel_size_mm if voxel_size_mm is not None else drawn_size)
     scanner = scanner or drawn_scanner
-    suv = draw_uptakes(rng)
+    suv = draw_uptakes(rng, options.tracer)
 
     canvas, affine = _canvas(patient, spacing, rng)
     body = Body(canvas, patient, suv)
@@ -123,10 +127,24 @@ def make_phantom(
         affine,
         scanner,
         rng,
+        suv,
         lesion_count=lesion_count,
         lesion_volumes_ml=lesion_volumes_ml,
         patient=patient,
+        options=options,
     )
+
+
+def checked_spacing(size: Sequence[float]) -> tuple[float, float, float]:
+    """Three voxel sizes in mm.
+
+    Raises:
+        ValueError: other than three sizes between 0.5 and 20 mm.
+    """
+    spacing = tuple(float(step) for step in size)
+    if len(spacing) != 3 or not all(0.5 <= step <= 20 for step in spacing):
+        raise ValueError(f"voxel_size_mm needs three sizes between 0.5 and 20 mm, got {size!r}")
+    return spacing
 
 
 def render(
@@ -134,17 +152,41 @@ def render(
     affine: np.ndarray,
     scanner: Scanner,
     rng: np.random.Generator,
+    suv: dict[str, float],
     *,
     lesion_count: int | None = None,
     lesion_volumes_ml: Sequence[float] | None = None,
     patient: Patient | None = None,
+    options: Options = PLAIN,
 ) -> Phantom:
     """Finish a canvas whose organs are painted: texture, lesions, then the scanner's blur and noise."""
+    if options.brain_pattern is not None and options.tracer == "fdg":
+        paint_brain_pattern(canvas, options.brain_pattern, suv["brain"], rng)
     add_texture(canvas)
-    lesions = add_lesions(canvas, rng, count=lesion_count, volumes_ml=lesion_volumes_ml)
-    image = add_noise(blur(canvas.activity, canvas.spacing_mm, scanner.fwhm_mm), canvas.spacing_mm, scanner, rng)
-    names = label_names_of(canvas.labels, lesions)
-    return Phantom(image.astype(np.float32), canvas.labels, affine, names, lesions, scanner, patient)
+    lesions = add_lesions(
+        canvas, rng, count=lesion_count, volumes_ml=lesion_volumes_ml, real_shapes=options.lesion_shapes
+    )
+    labels, activity, height = canvas.labels, canvas.activity, canvas.axes[2]
+    if options.region_mm is not None:
+        part = region_around(canvas, lesions, options.region_mm, rng)
+        labels, activity, height = labels[part].copy(), activity[part].copy(), height[part[2]]
+        affine = affine.copy()
+        affine[:3, 3] += affine[:3, :3] @ [side.start for side in part]
+        lesions = _left_of(lesions, labels, canvas.spacing_mm)
+    activity = breathe(activity, height, canvas.spacing_mm, scanner.breathing_mm)
+    seen = blur(activity, canvas.spacing_mm, scanner.fwhm_mm, cut=options.region_mm is not None)
+    image = add_noise(seen, canvas.spacing_mm, scanner, rng)
+    names = label_names_of(labels, lesions)
+    return Phantom(image.astype(np.float32), labels, affine, names, lesions, scanner, patient, options.tracer)
+
+
+def _left_of(lesions: Sequence[Lesion], labels: np.ndarray, spacing_mm: Sequence[float]) -> list[Lesion]:
+    """The lesions that a region holds a part of, with the volume that it holds."""
+    voxel_ml = float(np.prod(spacing_mm)) / 1000
+    sizes = np.bincount(labels.ravel(), minlength=FIRST_LESION + len(lesions))
+    return [
+        replace(lesion, volume_ml=float(sizes[lesion.value] * voxel_ml)) for lesion in lesions if sizes[lesion.value]
+    ]
 
 
 def label_names_of(labels: np.ndarray, lesions: Sequence[Lesion] = ()) -> dict[int, str]:

@@ -24,6 +24,16 @@ VOXELS_MM: tuple[tuple[tuple[float, float, float], float], ...] = (
 )
 """Voxel sizes of clinical scanners and how often a phantom takes each."""
 
+FINE_VOXELS_MM: tuple[tuple[tuple[float, float, float], float], ...] = (
+    ((1.0, 1.0, 1.0), 0.25),  # resampled for a planning system or a challenge
+    ((1.0, 1.0, 3.0), 0.15),
+    ((1.5, 1.5, 1.5), 0.15),
+    ((1.65, 1.65, 2.0), 0.2),  # Siemens Biograph Vision, 440 × 726 mm
+    ((2.08, 2.08, 2.78), 0.25),  # GE Signa, 192 × 400 mm
+)
+"""Finer ones, for a part of the body: a whole one of these would be half a gigabyte."""
+FINE_SHARE = 0.35
+
 
 @dataclass(frozen=True)
 class Scanner:
@@ -35,6 +45,7 @@ class Scanner:
         noise_fwhm_mm: how far the noise is correlated.
         noise_exponent: noise grows as activity to this power: 0.5 as counts do, towards 1 as iterative
             reconstruction does.
+        breathing_mm: full width at half maximum, along the body, of the blur by breathing at the diaphragm.
         reference_suv: where `noise` is stated; about the liver's.
     """
 
@@ -42,35 +53,66 @@ class Scanner:
     noise: float = 0.12
     noise_fwhm_mm: float = 4.5
     noise_exponent: float = 0.7
+    breathing_mm: float = 0.0
     reference_suv: float = 2.2
 
     def __post_init__(self) -> None:
         if not 0 <= self.fwhm_mm < 30:
             raise ValueError(f"fwhm_mm must lie in 0 to 30, got {self.fwhm_mm!r}")
+        if not 0 <= self.breathing_mm < 60:
+            raise ValueError(f"breathing_mm must lie in 0 to 60, got {self.breathing_mm!r}")
         if not 0 <= self.noise < 2:
             raise ValueError(f"noise must lie in 0 to 2 (0.1 is 10 %), got {self.noise!r}")
 
 
-def draw_voxel_size(rng: np.random.Generator) -> tuple[float, float, float]:
-    """A clinical scanner's voxel size in mm."""
-    sizes, shares = zip(*VOXELS_MM, strict=True)
+def draw_voxel_size(rng: np.random.Generator, *, fine: bool = False) -> tuple[float, float, float]:
+    """A clinical scanner's voxel size in mm, with `fine` one of `FINE_VOXELS_MM` in a third of the draws."""
+    fine = bool(rng.random() < FINE_SHARE) and fine
+    sizes, shares = zip(*(FINE_VOXELS_MM if fine else VOXELS_MM), strict=True)
     return sizes[int(rng.choice(len(sizes), p=shares))]
 
 
 def draw_scanner(rng: np.random.Generator) -> Scanner:
     """An acquisition between a smooth, long one and a noisy, short one."""
     return Scanner(
-        fwhm_mm=float(rng.uniform(4.0, 7.0)),
-        noise=float(np.exp(rng.uniform(np.log(0.08), np.log(0.2)))),
-        noise_fwhm_mm=float(rng.uniform(3.0, 7.0)),
+        fwhm_mm=float(rng.uniform(4.0, 8.0)),
+        noise=float(np.exp(rng.uniform(np.log(0.05), np.log(0.22)))),
+        noise_fwhm_mm=float(rng.uniform(3.0, 8.0)),
         noise_exponent=float(rng.uniform(0.55, 0.85)),
+        breathing_mm=float(rng.choice([0.0, rng.uniform(4.0, 14.0)], p=[0.25, 0.75])),
     )
 
 
-def blur(activity: np.ndarray, spacing_mm: Sequence[float], fwhm_mm: float) -> np.ndarray:
-    """The activity seen through a Gaussian point spread of `fwhm_mm`; sums are kept, what leaves the grid is lost."""
+def blur(activity: np.ndarray, spacing_mm: Sequence[float], fwhm_mm: float, *, cut: bool = False) -> np.ndarray:
+    """The activity seen through a Gaussian point spread of `fwhm_mm`.
+
+    Sums are kept, and what leaves the grid is lost; on a grid `cut` out of a body, the body goes on around it.
+    """
     sigma = [fwhm_mm / FWHM_PER_SIGMA / step for step in spacing_mm]
-    return ndimage.gaussian_filter(activity, sigma, mode="constant", truncate=3.5)
+    return ndimage.gaussian_filter(activity, sigma, mode="nearest" if cut else "constant", truncate=3.5)
+
+
+def breathe(activity: np.ndarray, height_mm: np.ndarray, spacing_mm: Sequence[float], fwhm_mm: float) -> np.ndarray:
+    """The activity moved by breathing: blurred along the third axis, most at the diaphragm, not at all 15 cm from it.
+
+    Args:
+        activity: SUV [i, j, k].
+        height_mm: height of each plane [k] in the template patient, whose diaphragm stands at 400 mm.
+        spacing_mm: voxel size.
+        fwhm_mm: of the blur where it is strongest.
+    """
+    share = np.exp(-(((height_mm - 400.0) / 70.0) ** 2)).astype(np.float32)
+    share[np.abs(height_mm - 400.0) > 150] = 0
+    planes = np.flatnonzero(share)
+    if not fwhm_mm or not len(planes):
+        return activity
+    reach = int(np.ceil(1.5 * fwhm_mm / spacing_mm[2]))
+    part = slice(max(0, int(planes[0]) - reach), int(planes[-1]) + 1 + reach)
+    sigma = fwhm_mm / FWHM_PER_SIGMA / spacing_mm[2]
+    moved = ndimage.gaussian_filter1d(activity[..., part], sigma, axis=2, mode="nearest", truncate=3.0)
+    result = activity.copy()
+    result[..., part] += share[part] * (moved - activity[..., part])
+    return result
 
 
 def add_noise(

@@ -11,6 +11,7 @@ from typing import Any
 
 from seganypet.data.phantoms.label_map_files import LabelMap
 from seganypet.data.phantoms.label_map_names import tissues_of
+from seganypet.data.phantoms.lesion_maps import LesionMap
 
 SECTIONS = ("training", "validation", "test")
 
@@ -28,6 +29,10 @@ OPENKBP = {
 }
 """Patients of OpenKBP: of those in order every fourth for test, the next fourth in part for validation. Patient 89,
 whose CT holds a brain without its skull, is in none."""
+
+LUNG_FDG = {"test": 0, "validation": 1}
+"""Of every five patients of lesion_maps/lung_fdg in alphabetical order, the first is for test, the second for
+validation and the others for training; QIN-HEADNECK's one study is for training."""
 
 ATLASES = {"training": ("mesh50xcat", "HN-Atlas"), "validation": (), "test": ("abdominal_atlas",)}
 
@@ -73,6 +78,41 @@ def find_label_maps(folder: str | Path, section: str) -> list[LabelMap]:
     for one in maps:
         tissues_of(one.names)
     return maps
+
+
+def find_lesion_maps(folder: str | Path, section: str) -> list[LesionMap]:
+    """The maps of real lesions of a section: lesion_maps/lung_fdg/*.nii.gz and lesion_maps/qin_headneck/tumor.nrrd.
+
+    Two scans of one patient are in one section.
+
+    Raises:
+        ValueError: an unknown section.
+    """
+    if section not in SECTIONS:
+        raise ValueError(f"section must be one of {', '.join(SECTIONS)}, got {section!r}")
+    folder = Path(folder).resolve() / "lesion_maps"
+    files = sorted((folder / "lung_fdg").glob("*.nii.gz"))
+    patients = sorted({_patient(path) for path in files})
+    maps = []
+    for path in files:
+        turn = patients.index(_patient(path)) % 5
+        if section == next((name for name, own in LUNG_FDG.items() if own == turn), "training"):
+            maps.append(LesionMap(str(path), (2, 3), lung=1))
+    tumour = folder / "qin_headneck" / "tumor.nrrd"
+    if section == "training" and tumour.is_file():
+        maps += [LesionMap(str(tumour), (1, 2))]
+    return maps
+
+
+def find_brain_pattern(folder: str | Path) -> str | None:
+    """patterns/CN_PET_TEMPLATE.nii.gz, a mean over 116 brains and so of no section; None where it is not there."""
+    path = Path(folder).resolve() / "patterns" / "CN_PET_TEMPLATE.nii.gz"
+    return str(path) if path.is_file() else None
+
+
+def _patient(path: Path) -> str:
+    """The patient in a study's file name: all before the date and the number."""
+    return path.name.removesuffix(".nii.gz").rsplit("_", 2)[0]
 
 
 def read_color_table(path: str | Path) -> dict[int, str]:
