@@ -108,7 +108,6 @@ def test_other_series_in_the_folder_are_left_aside(axial_series, suv):
     [
         ("Modality", "CT", r"Modality \(0008,0060\) is CT, not PT"),
         ("CorrectedImage", ["DECY", "SCAT"], r"CorrectedImage \(0028,0051\) is DECY.SCAT, without ATTN"),
-        ("CorrectedImage", "", r"CorrectedImage \(0028,0051\) is missing, without ATTN"),
         ("SeriesType", ["DYNAMIC", "IMAGE"], r"SeriesType \(0054,1000\) is DYNAMIC.IMAGE"),
         ("SeriesType", ["GATED", "IMAGE"], r"SeriesType \(0054,1000\) is GATED.IMAGE"),
         ("SeriesType", ["STATIC", "REPROJECTION"], r"SeriesType \(0054,1000\)"),
@@ -164,6 +163,12 @@ def test_missing_and_duplicate_slices(axial_series):
         read_pet(axial_series)
     for name in ("slice_0003.dcm", "copy.dcm"):
         (axial_series / name).write_bytes(content)
+    whole = read_pet(axial_series)  # one instance, exported twice
+    assert len(whole.source.files) == whole.shape[2]
+    edit(axial_series, only=0, change=lambda data: setattr(data, "RescaleSlope", "2"))
+    with pytest.raises(PetReadError, match=r"copy\.dcm and .*slice_0003\.dcm have one SOPInstanceUID .* and differ"):
+        read_pet(axial_series)
+    edit(axial_series, only=0, change=lambda data: setattr(data, "SOPInstanceUID", data.SOPInstanceUID + ".1"))
     with pytest.raises(PetReadError, match=r"1 duplicate slice positions, the first: copy\.dcm .* and slice_0003\.dcm"):
         read_pet(axial_series)
 
@@ -303,3 +308,73 @@ def test_a_folder_seen_before_is_not_parsed_again_and_changes_are_noticed(axial_
     shutil.copy(axial_series / "slice_0000.dcm", axial_series / "kept")
     edit(axial_series, assign("SeriesInstanceUID", generate_uid()))
     assert len(find_pet_series(axial_series)) == 2
+
+
+@pytest.mark.parametrize("value", ["WHOLEBODY\\IMAGE", "WHOLE_BODY\\IMAGE", "static\\image", ""])
+def test_series_types_in_other_writings(axial_series, suv, value):
+    edit(axial_series, assign("SeriesType", value))
+    np.testing.assert_allclose(read_pet(axial_series).suv, suv, atol=2e-4)
+    assert len(find_pet_series(axial_series)) == 1
+
+
+@pytest.mark.parametrize("value", ["ATTN, DECY", ["decy", "attn"], "DECY;ATTN"])
+def test_corrections_in_other_writings(axial_series, suv, value):
+    edit(axial_series, assign("CorrectedImage", value))
+    volume = read_pet(axial_series)
+    np.testing.assert_allclose(volume.suv, suv, atol=2e-4)
+    assert volume.suv_provenance.notes == ()
+
+
+@pytest.mark.parametrize("change", [assign("CorrectedImage", ""), lambda data: delattr(data, "CorrectedImage")])
+def test_a_series_that_does_not_name_its_corrections_is_read_and_says_so(axial_series, suv, change):
+    edit(axial_series, change)
+    volume = read_pet(axial_series)
+    np.testing.assert_allclose(volume.suv, suv, atol=2e-4)
+    assert "CorrectedImage (0028,0051) is missing" in volume.suv_provenance.notes[0]
+    assert len(find_pet_series(axial_series)) == 1
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("PatientWeight", "75.00"),
+        ("SeriesTime", "110000.00"),
+        ("SeriesDate", "2026.01.15"),
+        ("DecayCorrection", "start"),
+        ("Units", "bqml"),
+    ],
+)
+def test_one_value_in_two_writings_is_no_difference(axial_series, suv, keyword, value):
+    edit(axial_series, assign(keyword, value), only=2)
+    np.testing.assert_allclose(read_pet(axial_series).suv, suv, atol=2e-4)
+
+
+def test_a_dose_in_two_writings_is_no_difference(axial_series, suv):
+    def change(data):
+        data.RadiopharmaceuticalInformationSequence[0].RadionuclideTotalDose = "3e8"
+
+    edit(axial_series, change, only=2)
+    np.testing.assert_allclose(read_pet(axial_series).suv, suv, atol=2e-4)
+
+
+def test_a_factor_that_cannot_be_right_is_turned_back(axial_series, suv):
+    stored = read_pet(axial_series).voxels / read_pet(axial_series).suv_provenance.factor_range[0]
+
+    def philips(data):
+        data.Units = "CNTS"
+        data.private_block(0x7053, "Philips PET Private Group", create=True).add_new(0x00, "DS", "7.5")
+
+    edit(axial_series, philips)
+    volume = read_pet(axial_series)
+    assert volume.units == "CNTS"
+    assert "dose, weight or units cannot be right" in volume.suv_provenance.reason
+    np.testing.assert_allclose(volume.voxels, stored, rtol=1e-4)
+
+
+def test_an_archive_is_named(axial_series, tmp_path):
+    (tmp_path / "zipped").mkdir()
+    archive = shutil.make_archive(str(tmp_path / "zipped" / "study"), "zip", axial_series)
+    with pytest.raises(PetReadError, match=r"but study\.zip: an archive, unpack it first"):
+        read_pet(tmp_path / "zipped")
+    with pytest.raises(PetReadError, match=r"study\.zip is an archive: unpack it first"):
+        read_pet(archive)

@@ -6,48 +6,20 @@ from datetime import datetime
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
+from suv_headers import BQML, FACTOR, header
 
 from seganypet.pet import SuvUnavailableError, suv_factors
 from seganypet.pet.body_mass import body_surface_cm2, ideal_body_weight_kg, lean_body_mass_james_kg
 from seganypet.pet.decay import average_count_time_s
 from seganypet.pet.dicom_time import date_and_time, datetime_of
 
-RADIO = (
-    "RadionuclideTotalDose",
-    "RadionuclideHalfLife",
-    "RadiopharmaceuticalStartTime",
-    "RadiopharmaceuticalStartDateTime",
-)
-# injected two half-lives of one hour before the series: 400 MBq → 100 MBq; 80 kg
-BQML = {
-    "Units": "BQML",
-    "DecayCorrection": "START",
+GML = {
+    "Units": "GML",
     "CorrectedImage": ["DECY", "ATTN"],
-    "PatientWeight": "80",
-    "SeriesDate": "20250301",
-    "SeriesTime": "120000",
-    "AcquisitionDate": "20250301",
-    "AcquisitionTime": "120000.00",
-    "RadionuclideTotalDose": "400000000",
-    "RadionuclideHalfLife": "3600",
-    "RadiopharmaceuticalStartTime": "100000",
+    "PatientWeight": "70",
+    "PatientSize": "1.75",
+    "PatientSex": "M",
 }
-FACTOR = 80_000 / 100e6
-GML = {"Units": "GML", "PatientWeight": "70", "PatientSize": "1.75", "PatientSex": "M"}
-
-
-def header(fields: dict, *, private: tuple = ()) -> Dataset:
-    """A data set as a scanner writes it: the radiopharmaceutical's fields in their sequence."""
-    dataset, item = Dataset(), Dataset()
-    for keyword, value in fields.items():
-        if value is not None:
-            setattr(item if keyword in RADIO else dataset, keyword, value)
-    if len(item):
-        dataset.RadiopharmaceuticalInformationSequence = Sequence([item])
-    for group, creator, element, vr, value in private:
-        dataset.private_block(group, creator, create=True).add_new(element, vr, value)
-    return dataset
 
 
 def factors(changes: dict | None = None, *, base: dict = BQML, private: tuple = ()) -> np.ndarray:
@@ -92,7 +64,7 @@ def test_no_headers():
         ({"RadionuclideTotalDose": "400"}, FACTOR),
         ({"PatientWeight": "80000"}, FACTOR),
         # a date of its own goes before the time alone
-        ({"RadiopharmaceuticalStartDateTime": "20250301110000"}, 80_000 / 200e6),
+        ({"RadiopharmaceuticalStartDateTime": "20250301110000", "RadiopharmaceuticalStartTime": None}, 80_000 / 200e6),
         # no date: 23:00 lies after a series at 01:00, so it was the day before
         ({"SeriesTime": "010000", "AcquisitionTime": "010000", "RadiopharmaceuticalStartTime": "230000"}, FACTOR),
         # an offset from UTC matters only beside the scanner's own
@@ -113,19 +85,6 @@ def test_mean_count_time_by_hand():
     # λT = ln 2 for a frame as long as the half-life: ln(ln 2 / (1 − 1/2)) / ln 2 half-lives
     assert average_count_time_s(3600.0, 3600.0) == pytest.approx(3600 * math.log(2 * math.log(2)) / math.log(2))
     assert average_count_time_s([0.001, 60.0], 6586.2) == pytest.approx([0.0005, 29.984], rel=1e-4)
-
-
-def test_start_with_a_series_time_after_the_acquisition_goes_slice_by_slice():
-    frames = [
-        {"AcquisitionTime": "115500", "FrameReferenceTime": "1000", "ActualFrameDuration": "3600000"},
-        {"AcquisitionTime": "125500", "FrameReferenceTime": "3601000", "ActualFrameDuration": "3600000"},
-    ]
-    mean_count = float(average_count_time_s(3600.0, 3600.0))
-    found = suv_factors([header(BQML | frame) for frame in frames])
-    # both frames were corrected to the same moment: 11:55 + mean count − 1 s
-    expected = 80_000 / (400e6 * 2 ** (-(6900 + mean_count - 1) / 3600))
-    assert list(found) == pytest.approx([expected, expected], rel=1e-12)
-    assert "FrameReferenceTime" in found.rule
 
 
 def test_series_time_is_compared_with_the_earliest_acquisition_of_all_slices():
@@ -323,3 +282,28 @@ def test_dates_and_times():
     for date, time in (("20251301", "12"), ("2025", "12"), ("20250301", "25"), ("20250301", "126100"), ("", "12")):
         with pytest.raises(ValueError, match="is no DICOM"):
             date_and_time(date, time)
+
+
+PHILIPS = "Philips PET Private Group"
+CNTS = BQML | {"Units": "CNTS"}
+
+
+def test_a_private_block_counts_where_its_owner_put_it():
+    header_ = header(CNTS, private=[(0x7053, "SOMEBODY", 0x00, "DS", "9"), (0x7053, PHILIPS, 0x00, "DS", "0.5")])
+    assert suv_factors([header_])[0] == 0.5
+
+
+def test_a_foreign_private_block_is_not_the_vendors():
+    theirs = [(0x7053, "SOMEBODY ELSE", element, "DS", "9") for element in (0x00, 0x09)]
+    foreign = header(CNTS, private=theirs)
+    with pytest.raises(SuvUnavailableError, match="neither PhilipsSUVScaleFactor"):
+        suv_factors([foreign])
+    moved = header(BQML | {"SeriesTime": "130000"}, private=[(0x0009, "NOT GE", 0x0D, "DT", "20250301110000")])
+    with pytest.raises(SuvUnavailableError, match="FrameReferenceTime"):
+        suv_factors([moved])
+
+
+def test_a_bare_private_field_counts_where_no_owner_is_named():
+    bare = header(CNTS)
+    bare.add_new(0x70531000, "DS", "0.5")
+    assert suv_factors([bare])[0] == 0.5

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seganypet.pet.dicom_time import date_and_time, datetime_of
+from seganypet.pet.dicom_time import datetime_of
 from seganypet.pet.errors import SuvUnavailableError
 from seganypet.pet.headers import SeriesHeaders, named
+from seganypet.pet.injection import LONGEST_WAIT_HALF_LIVES, injection_moment, moment_of
 
-# a thousandth of the dose is left after ten half-lives; nobody images that, so dates that say it do not fit
-LONGEST_WAIT_HALF_LIVES = 10.0
+ONE_REFERENCE_HALF_LIVES = 1.5e-3
+"""References of a series that are apart by less are one: a thousandth in SUV, ten seconds for F-18."""
 
 
 def average_count_time_s(duration_s: ArrayLike, half_life_s: float) -> NDArray[np.float64]:
@@ -26,12 +27,13 @@ def average_count_time_s(duration_s: ArrayLike, half_life_s: float) -> NDArray[n
     return np.where(x > 1e-8, np.log(safe / -np.expm1(-safe)), x / 2) / decay
 
 
-def dose_left(headers: SeriesHeaders, correction: str) -> tuple[NDArray[np.float64], str]:
+def dose_left(headers: SeriesHeaders, correction: str, notes: list[str]) -> tuple[NDArray[np.float64], str]:
     """Share of the injected dose that is left at each slice's reference time.
 
     Args:
         headers: of the series; the fields that the rule needs are read, and no others.
         correction: DecayCorrection, "ADMIN", "START" or "NONE".
+        notes: gets what was assumed.
 
     Returns:
         [slices] shares in (0, 1], and the rule in words.
@@ -48,9 +50,9 @@ def dose_left(headers: SeriesHeaders, correction: str) -> tuple[NDArray[np.float
         reference, fields, rule = _start_reference(headers, half_life_s)
     else:
         fields = ("AcquisitionDate", "AcquisitionTime")
-        reference = _later(_moments(headers, *fields), average_count_time_s(_durations_s(headers), half_life_s))
+        reference = _later(_acquisition(headers), average_count_time_s(_durations_s(headers), half_life_s))
         rule = "not decay-corrected (NONE), each slice at its mean count"
-    injection, injection_field = _injection(headers)
+    injection, injection_field = injection_moment(headers, min(reference), half_life_s, notes)
     elapsed_s = np.array([(moment - injection).total_seconds() for moment in reference])
     if elapsed_s.min() < 0 or elapsed_s.max() > LONGEST_WAIT_HALF_LIVES * half_life_s:
         wait_h = (elapsed_s.min() if elapsed_s.min() < 0 else elapsed_s.max()) / 3600
@@ -65,55 +67,59 @@ def dose_left(headers: SeriesHeaders, correction: str) -> tuple[NDArray[np.float
 def _start_reference(headers: SeriesHeaders, half_life_s: float) -> tuple[list[datetime], tuple[str, ...], str]:
     """Per slice, the moment to which START corrected it; the fields that say so; the rule in words."""
     if headers.has("GEScanDateTime"):
-        moment = _datetime(headers, "GEScanDateTime")
+        text = headers.text("GEScanDateTime")
+        try:
+            moment = datetime_of(text)
+        except ValueError as error:
+            raise SuvUnavailableError(f"{named('GEScanDateTime')}: {error}") from None
         return [moment] * len(headers), ("GEScanDateTime",), "decayed to GE's scan time (START)"
-    series = _series_moment(headers)
-    acquisition = _moments(headers, "AcquisitionDate", "AcquisitionTime")
+    series, acquisition = _series_moment(headers), _acquisition(headers)
     if series <= min(acquisition):
         return [series] * len(headers), ("SeriesDate", "SeriesTime"), "decayed to SeriesTime (START)"
-    # the series time is that of a later reconstruction: go back from each frame to what it was corrected to
-    frame_start_s = headers.numbers("FrameReferenceTime") / 1000.0
-    reference = _later(acquisition, average_count_time_s(_durations_s(headers), half_life_s) - frame_start_s)
-    rule = "decayed to AcquisitionTime + mean count − FrameReferenceTime (START, SeriesTime lies after acquisition)"
-    return reference, ("AcquisitionDate", "AcquisitionTime"), rule
+    # the series time is that of a later reconstruction: the frames themselves say what they were corrected to
+    reference, rule = _reference_of_frames(headers, acquisition, half_life_s)
+    return [reference] * len(headers), ("AcquisitionDate", "AcquisitionTime"), rule
 
 
-def _injection(headers: SeriesHeaders) -> tuple[datetime, str]:
-    """Moment of injection and the field it came from."""
-    if headers.has("RadiopharmaceuticalStartDateTime"):
-        return _datetime(headers, "RadiopharmaceuticalStartDateTime"), "RadiopharmaceuticalStartDateTime"
-    time = headers.text("RadiopharmaceuticalStartTime")
-    series = _series_moment(headers)
-    injection = _moment("RadiopharmaceuticalStartTime", f"{series:%Y%m%d}", time)
-    if injection > series:  # it has no date of its own: injected before midnight, scanned after
-        injection -= timedelta(days=1)
-    return injection, "RadiopharmaceuticalStartTime"
+def _reference_of_frames(
+    headers: SeriesHeaders, acquisition: list[datetime], half_life_s: float
+) -> tuple[datetime, str]:
+    """The one moment that a series was corrected to, by START, from its frames' times; and the rule in words.
+
+    FrameReferenceTime is the mean count's distance from it by the standard; GE writes the frame's start instead, with
+    each bed's own AcquisitionTime or with the first bed's in all. START means one reference for a series, which lies
+    not after a frame begins: of the three readings the first that gives such a one is right.
+
+    Raises:
+        SuvUnavailableError: none does.
+    """
+    offset_s = headers.numbers("FrameReferenceTime") / 1000.0
+    mean_count_s = average_count_time_s(_durations_s(headers), half_life_s)
+    began_s = np.array([(moment - acquisition[0]).total_seconds() for moment in acquisition])
+    tolerance_s = max(1.0, ONE_REFERENCE_HALF_LIVES * half_life_s)
+    readings = (
+        (began_s + mean_count_s - offset_s, began_s, "AcquisitionTime + mean count − FrameReferenceTime"),
+        (began_s - offset_s, began_s, "AcquisitionTime − FrameReferenceTime, the frame's start"),
+        (began_s, began_s + offset_s, "AcquisitionTime, from which FrameReferenceTime counts the frames' starts"),
+    )
+    for reference_s, frame_began_s, words in readings:
+        one = float(np.ptp(reference_s)) <= tolerance_s
+        if one and (reference_s <= frame_began_s + tolerance_s).all():
+            moment = acquisition[0] + timedelta(seconds=float(np.median(reference_s)))
+            return moment, f"decayed to {words} (START, SeriesTime lies after acquisition)"
+    raise SuvUnavailableError(
+        f"{named('AcquisitionTime')} {headers.used[named('AcquisitionTime')]} and {named('FrameReferenceTime')} "
+        f"{headers.used[named('FrameReferenceTime')]} give no one moment that the series was corrected to (START)"
+    )
 
 
 def _series_moment(headers: SeriesHeaders) -> datetime:
-    return _moment("SeriesTime", headers.text("SeriesDate"), headers.text("SeriesTime"))
+    return moment_of("SeriesTime", headers.text("SeriesDate"), headers.text("SeriesTime"))
 
 
-def _moments(headers: SeriesHeaders, date_keyword: str, time_keyword: str) -> list[datetime]:
-    dates, times = headers.texts(date_keyword), headers.texts(time_keyword)
-    return [_moment(time_keyword, date, time) for date, time in zip(dates, times, strict=True)]
-
-
-def _moment(keyword: str, date: str, time: str) -> datetime:
-    try:
-        return date_and_time(date, time)
-    except ValueError as error:
-        raise SuvUnavailableError(f"{named(keyword)} or its date: {error}") from None
-
-
-def _datetime(headers: SeriesHeaders, keyword: str) -> datetime:
-    offset = headers.text("TimezoneOffsetFromUTC") if headers.has("TimezoneOffsetFromUTC") else None
-    try:
-        return datetime_of(headers.text(keyword), offset)
-    except SuvUnavailableError:
-        raise
-    except ValueError as error:
-        raise SuvUnavailableError(f"{named(keyword)}: {error}") from None
+def _acquisition(headers: SeriesHeaders) -> list[datetime]:
+    dates, times = headers.texts("AcquisitionDate"), headers.texts("AcquisitionTime")
+    return [moment_of("AcquisitionTime", date, time) for date, time in zip(dates, times, strict=True)]
 
 
 def _durations_s(headers: SeriesHeaders) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from pydicom.uid import AllTransferSyntaxes, ExplicitVRLittleEndian, ImplicitVRL
 
 from seganypet.pet.dicom_file import read_dicom
 from seganypet.pet.errors import PetReadError, SuvUnavailableError
-from seganypet.pet.headers import header_text, named
+from seganypet.pet.headers import canonical, header_text, named
+from seganypet.pet.plausibility import check_mean_suv
 from seganypet.pet.slice_geometry import slice_order_and_affine
 from seganypet.pet.suv import suv_factors
 from seganypet.pet.volume import SUVBW, PetSource, PetVolume, SuvProvenance
@@ -23,6 +25,7 @@ from seganypet.pet.volume import SUVBW, PetSource, PetVolume, SuvProvenance
 logger = logging.getLogger(__name__)
 
 _SAME_TEXT = ("Rows", "Columns", "SamplesPerPixel", "StudyInstanceUID", "PatientID", "FrameOfReferenceUID", "Units")
+_SAME_INSTANCE = ("ImagePositionPatient", "RescaleSlope", "RescaleIntercept", "Rows", "Columns")
 _SAME_NUMBERS = ("PixelSpacing", "ImageOrientationPatient")
 
 
@@ -35,7 +38,7 @@ def read_series(files: Sequence[Path], series_uid: str) -> PetVolume:
     Raises:
         PetReadError: files that are broken, do not belong together, or do not make an even stack; the file is named.
     """
-    slices = [_read_slice(path) for path in files]
+    slices, files = _each_once([(_read_slice(path), Path(path)) for path in files])
     names = [path.name for path in files]
     _check_same(slices, names)
     rows, columns = (int(_numbers(slices[0], keyword, 1, names[0])[0]) for keyword in ("Rows", "Columns"))
@@ -53,10 +56,50 @@ def read_series(files: Sequence[Path], series_uid: str) -> PetVolume:
     stack = np.empty((len(slices), rows, columns), np.float32)  # [k, j, i]
     for index, (data, path) in enumerate(zip(slices, files, strict=True)):
         stack[index] = _rescaled_pixels(data, path) * factors[index]
+    if units == SUVBW:
+        units, provenance = _checked_outcome(stack, slices, factors, provenance)
     try:
         return PetVolume(stack.transpose(2, 1, 0), affine, units, provenance, PetSource(tuple(files), series_uid))
     except ValueError as error:
         raise PetReadError(f"series {series_uid}: {error}") from error
+
+
+def _each_once(read: list[tuple[FileDataset, Path]]) -> tuple[list[FileDataset], list[Path]]:
+    """Slices without copies: files of one SOPInstanceUID are one instance, however often it was exported.
+
+    Raises:
+        PetReadError: two files of one SOPInstanceUID that differ.
+    """
+    kept: dict[str, tuple[FileDataset, Path]] = {}
+    for data, path in read:
+        uid = header_text(data, "SOPInstanceUID") or str(path)
+        if uid not in kept:
+            kept[uid] = (data, path)
+            continue
+        first, first_path = kept[uid]
+        same = all(
+            header_text(data, keyword) == header_text(first, keyword) for keyword in (*_SAME_INSTANCE, *_SAME_NUMBERS)
+        )
+        if not same or data.get("PixelData") != first.get("PixelData"):
+            raise PetReadError(f"{first_path} and {path} have one {named('SOPInstanceUID')}, {uid}, and differ")
+        logger.info("%s is a copy of %s", path, first_path)
+    return [data for data, _ in kept.values()], [path for _, path in kept.values()]
+
+
+def _checked_outcome(
+    stack: NDArray[np.float32], slices: list[FileDataset], factors: NDArray[np.float64], provenance: SuvProvenance
+) -> tuple[str, SuvProvenance]:
+    """Units and provenance once the SUV that came out was looked at; an impossible one is turned back, in place."""
+    notes: list[str] = []
+    try:
+        check_mean_suv(stack, notes)
+    except SuvUnavailableError as error:
+        logger.warning("%s", error)
+        stack /= factors[:, None, None].astype(np.float32)
+        return header_text(slices[0], "Units") or "unknown", SuvProvenance(reason=error.reason, tags=provenance.tags)
+    for note in notes:
+        logger.warning("SUV: %s", note)
+    return SUVBW, replace(provenance, notes=(*provenance.notes, *notes))
 
 
 def _read_slice(path: Path) -> FileDataset:
@@ -83,7 +126,8 @@ def _check_same(slices: list[FileDataset], names: list[str]) -> None:
     """Raises PetReadError, naming tag and files, where slices of one series do not belong to one volume."""
     for keyword in _SAME_TEXT:
         texts = [header_text(data, keyword) for data in slices]
-        odd = next((index for index, text in enumerate(texts) if text != texts[0]), None)
+        canon = [None if text is None else canonical(keyword, text) for text in texts]
+        odd = next((index for index, text in enumerate(canon) if text != canon[0]), None)
         if odd is not None:
             raise PetReadError(
                 f"mixed series: {named(keyword)} is {texts[0]} in {names[0]} and {texts[odd]} in {names[odd]}"

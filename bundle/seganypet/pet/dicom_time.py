@@ -53,6 +53,12 @@ def datetime_of(text: str, utc_offset: str | None = None) -> datetime:
     return moment
 
 
+def has_offset(text: str) -> bool:
+    """Whether a DT value names its offset from UTC."""
+    match = _DATETIME.fullmatch(text.strip())
+    return match is not None and match[3] is not None
+
+
 def _offset(text: str) -> timedelta:
     match = re.fullmatch(r"([+-])(\d{2})(\d{2})", text.strip())
     if match is None:

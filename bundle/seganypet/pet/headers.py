@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.tag import Tag
@@ -67,6 +68,33 @@ def header_text(header: Header, keyword: str) -> str | None:
         return text_of(header.get_item(keyword).value) if isinstance(header, Dataset) else None
 
 
+def canonical(keyword: str, text: str) -> str:
+    """A field's value in one writing: "75.0" is "75", "110000.000000" is "110000", "start" is "START"."""
+    number = tag_for_keyword(keyword)
+    vr = "" if number is None else dictionary_VR(number)
+    return "\\".join(_canonical_value(vr, part.strip()) for part in text.split("\\"))
+
+
+def _canonical_value(vr: str, text: str) -> str:
+    if vr in ("DS", "IS", "FD", "FL", "US", "SS", "UL", "SL"):
+        try:
+            return repr(float(text))
+        except ValueError:
+            return text
+    if vr in ("TM", "DT"):
+        digits, _, fraction = text.replace(":", "").partition(".")
+        digits = digits.ljust(6 if vr == "TM" else 14, "0") if digits.isdigit() else digits
+        return f"{digits}.{fraction.rstrip('0')}".rstrip(".")
+    if vr == "DA":
+        return text.replace(".", "").replace("-", "")
+    return text.upper() if vr == "CS" else text
+
+
+def values_of(text: str) -> list[str]:
+    """The values of a text of several, in capitals; some write commas where DICOM has backslashes."""
+    return [part.strip().upper() for part in re.split(r"[\\\\,;]", text) if part.strip()]
+
+
 class SeriesHeaders:
     """The headers of one series, slice by slice. `used` collects the fields that were asked for and found.
 
@@ -103,9 +131,9 @@ class SeriesHeaders:
             if not texts:
                 raise SuvUnavailableError(f"{named(keyword)} is missing")
             values.update(dict.fromkeys(texts))
-        if len(values) > 1:
+        if len({canonical(keyword, value) for value in values}) > 1:
             raise SuvUnavailableError(f"{named(keyword)} differs within the series: {', '.join(list(values)[:4])}")
-        (value,) = values
+        value = next(iter(values))
         self.used[named(keyword)] = value
         return value
 
@@ -172,9 +200,13 @@ def _private(header: Header, keyword: str) -> Any:
     if isinstance(header, Dataset):
         try:
             return header.private_block(group, creator)[element].value
-        except KeyError:  # de-identification may drop the creator and leave the field in its usual block
-            found = header.get(Tag(group, 0x1000 + element))
-            return None if found is None else found.value
+        except KeyError:
+            pass
+        if any(tag.group == group and 0x10 <= tag.element <= 0xFF for tag in header.keys()):  # noqa: SIM118  iterating would read every element
+            return None  # the group has owners, and this block is another's
+        # de-identification may drop the creators and leave the field in its usual block
+        found = header.get(Tag(group, 0x1000 + element))
+        return None if found is None else found.value
     value: Any = header
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None

@@ -53,13 +53,29 @@ def read_pet(path: str | Path, *, series_uid: str | None = None, units: str | No
 def _series_of_folder(folder: Path, series_uid: str | None) -> PetSeries:
     found, broken = group_series(files_under(folder))
     if not found:
-        raise next(iter(broken.values()), PetReadError(f"no DICOM images in {folder}; for NIfTI give the file itself"))
+        raise next(iter(broken.values()), PetReadError(_nothing_in(folder)))
     chosen = _chosen(found, series_uid, folder)
     _check_whole(chosen, broken)
     for other in found:
         if other is not chosen:
             logger.info("left aside: %s", other)
     return chosen
+
+
+def _nothing_in(folder: Path) -> str:
+    archives = [file.name for file in files_under(folder) if is_archive(file)]
+    if archives:
+        return f"no DICOM images in {folder}, but {', '.join(archives[:3])}: an archive, unpack it first"
+    return f"no DICOM images in {folder}; for NIfTI give the file itself"
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a ZIP, gzip or tar archive by its first bytes."""
+    if path.name.lower().endswith(NIFTI_SUFFIXES):
+        return False
+    with open(path, "rb") as file:
+        start = file.read(262)
+    return start.startswith((b"PK\x03\x04", b"\x1f\x8b")) or start[257:262] == b"ustar"
 
 
 def _chosen(found: list[PetSeries], series_uid: str | None, folder: Path) -> PetSeries:
@@ -90,6 +106,8 @@ def _check_whole(series: PetSeries, broken: dict[Path, PetReadError]) -> None:
 def _series_of_file(path: Path, series_uid: str | None) -> PetSeries:
     """The series that one DICOM file belongs to, from its folder."""
     header = file_header(path)
+    if header is None and is_archive(path):
+        raise PetReadError(f"{path} is an archive: unpack it first")
     if header is None:
         raise PetReadError(f"{path} is neither a DICOM image nor a {', '.join((*NIFTI_SUFFIXES, *ITK_SUFFIXES))} file")
     if series_uid not in (None, header.series_uid):

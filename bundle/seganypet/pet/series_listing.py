@@ -13,7 +13,7 @@ from pydicom._uid_dict import UID_dictionary
 
 from seganypet.pet.dicom_file import has_preamble, read_dicom
 from seganypet.pet.errors import PetReadError
-from seganypet.pet.headers import header_text, named
+from seganypet.pet.headers import header_text, named, values_of
 
 logger = logging.getLogger(__name__)
 
@@ -214,12 +214,11 @@ def _problem(texts: dict[str, str], sop_class: str) -> str | None:
     image_type = texts["ImageType"].upper()
     if any(word in image_type for word in ("MIP", "PROJECTION", "SCREEN SAVE")):
         return f"{named('ImageType')} is {texts['ImageType']}, no slice of a volume"
-    series_type = texts["SeriesType"].upper().split("\\")
-    if series_type[0] not in ("", "STATIC", "WHOLE BODY") or series_type[-1] == "REPROJECTION":
+    series_type = [value.replace(" ", "").replace("_", "") for value in values_of(texts["SeriesType"])] or [""]
+    if series_type[0] not in ("", "STATIC", "WHOLEBODY") or series_type[-1] == "REPROJECTION":
         return f"{named('SeriesType')} is {texts['SeriesType']}, not STATIC or WHOLE BODY images"
-    if "ATTN" not in texts["CorrectedImage"].upper().split("\\"):
-        written = texts["CorrectedImage"] or "missing"
-        return f"{named('CorrectedImage')} is {written}, without ATTN: not attenuation-corrected"
+    if texts["CorrectedImage"] and "ATTN" not in values_of(texts["CorrectedImage"]):
+        return f"{named('CorrectedImage')} is {texts['CorrectedImage']}, without ATTN: not attenuation-corrected"
     return None
 
 

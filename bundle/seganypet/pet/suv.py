@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from seganypet.pet.body_mass import SEXES, body_surface_cm2, ideal_body_weight_kg, lean_body_mass_james_kg
 from seganypet.pet.decay import dose_left
 from seganypet.pet.errors import SuvUnavailableError
-from seganypet.pet.headers import Header, SeriesHeaders, named
+from seganypet.pet.headers import Header, SeriesHeaders, named, values_of
+from seganypet.pet.plausibility import dose_bq, weight_kg
 
 logger = logging.getLogger(__name__)
 
-SMALLEST_DOSE_BQ = 1e6  # below one megabecquerel nothing is seen: the number was written in MBq
-LARGEST_WEIGHT_KG = 1000.0
 LARGEST_HEIGHT_M = 3.0
 
 
@@ -77,7 +76,7 @@ def suv_factors(headers: Sequence[Header]) -> SuvFactors:
     """
     series = SeriesHeaders(headers)
     notes: list[str] = []
-    _check_attenuation_corrected(series)
+    _check_attenuation_corrected(series, notes)
     units = series.text("Units").upper()
     if units == "GML":
         factor, rule = _from_gml(series, notes)
@@ -96,11 +95,14 @@ def suv_factors(headers: Sequence[Header]) -> SuvFactors:
     return SuvFactors(factors, rule, dict(series.used), tuple(notes))
 
 
-def _check_attenuation_corrected(series: SeriesHeaders) -> None:
-    if series.has("CorrectedImage"):
-        for text in set(series.texts("CorrectedImage")):
-            if "ATTN" not in text.split("\\"):
-                raise SuvUnavailableError(f"{named('CorrectedImage')} is {text}, without ATTN")
+def _check_attenuation_corrected(series: SeriesHeaders, notes: list[str]) -> None:
+    """Raises where a slice says that it is not attenuation-corrected; notes where it does not say."""
+    if not series.has("CorrectedImage"):
+        notes.append(f"{named('CorrectedImage')} is missing: that the image is attenuation-corrected was assumed")
+        return
+    for text in set(series.texts("CorrectedImage")):
+        if "ATTN" not in values_of(text):
+            raise SuvUnavailableError(f"{named('CorrectedImage')} is {text}, without ATTN")
 
 
 def _from_gml(series: SeriesHeaders, notes: list[str]) -> tuple[float, str]:
@@ -110,25 +112,25 @@ def _from_gml(series: SeriesHeaders, notes: list[str]) -> tuple[float, str]:
     sizes = {"LBMJAMES128": lean_body_mass_james_kg, "IBW": ideal_body_weight_kg}
     if suv_type not in sizes:
         raise SuvUnavailableError(f"{named('SUVType')} is {suv_type}, not BW, LBMJAMES128 or IBW")
-    weight_kg, height_m = _weight_kg(series, notes), _height_m(series, notes)
+    weight, height_m = weight_kg(series, notes), _height_m(series, notes)
     sex = series.text("PatientSex").upper()
     if sex not in SEXES:
         raise SuvUnavailableError(f"{named('PatientSex')} is {sex}, not M, F or O")
-    size_kg = sizes[suv_type](weight_kg, 100 * height_m, sex)
+    size_kg = sizes[suv_type](weight, 100 * height_m, sex)
     if size_kg <= 0:
         raise SuvUnavailableError(
-            f"{suv_type} gives {size_kg:.1f} kg for {named('PatientWeight')} {weight_kg:g} kg and "
+            f"{suv_type} gives {size_kg:.1f} kg for {named('PatientWeight')} {weight:g} kg and "
             f"{named('PatientSize')} {height_m:g} m"
         )
-    return weight_kg / size_kg, f"GML, {suv_type}: back to body weight, {weight_kg:g} kg / {size_kg:.4g} kg"
+    return weight / size_kg, f"GML, {suv_type}: back to body weight, {weight:g} kg / {size_kg:.4g} kg"
 
 
 def _from_body_surface(series: SeriesHeaders, notes: list[str]) -> tuple[float, str]:
     if series.has("SUVType") and series.text("SUVType").upper() != "BSA":
         raise SuvUnavailableError(f"{named('Units')} CM2ML and {named('SUVType')} {series.text('SUVType')} contradict")
-    weight_kg, height_m = _weight_kg(series, notes), _height_m(series, notes)
-    surface_cm2 = body_surface_cm2(weight_kg, 100 * height_m)
-    return 1000 * weight_kg / surface_cm2, f"CM2ML: body surface {surface_cm2:.0f} cm² back to weight {weight_kg:g} kg"
+    weight, height_m = weight_kg(series, notes), _height_m(series, notes)
+    surface_cm2 = body_surface_cm2(weight, 100 * height_m)
+    return 1000 * weight / surface_cm2, f"CM2ML: body surface {surface_cm2:.0f} cm² back to weight {weight:g} kg"
 
 
 def _from_counts(series: SeriesHeaders, notes: list[str]) -> tuple[NDArray[np.float64], str]:
@@ -147,21 +149,10 @@ def _from_counts(series: SeriesHeaders, notes: list[str]) -> tuple[NDArray[np.fl
 
 
 def _from_activity(series: SeriesHeaders, notes: list[str]) -> tuple[NDArray[np.float64], str]:
-    weight_g = 1000 * _weight_kg(series, notes)
-    dose_bq = series.number("RadionuclideTotalDose")
-    if dose_bq < SMALLEST_DOSE_BQ:
-        notes.append(f"{named('RadionuclideTotalDose')} {dose_bq:g} is below 1 MBq and was taken as MBq")
-        dose_bq *= 1e6
-    share, rule = dose_left(series, series.text("DecayCorrection").upper())
-    return weight_g / (dose_bq * share), f"BQML: weight / dose, {rule}"
-
-
-def _weight_kg(series: SeriesHeaders, notes: list[str]) -> float:
-    weight_kg = series.number("PatientWeight")
-    if weight_kg > LARGEST_WEIGHT_KG:
-        notes.append(f"{named('PatientWeight')} {weight_kg:g} was taken as grams")
-        weight_kg /= 1000
-    return weight_kg
+    weight = weight_kg(series, notes)
+    dose = dose_bq(series, weight, notes)
+    share, rule = dose_left(series, series.text("DecayCorrection").upper(), notes)
+    return 1000 * weight / (dose * share), f"BQML: weight / dose, {rule}"
 
 
 def _height_m(series: SeriesHeaders, notes: list[str]) -> float:

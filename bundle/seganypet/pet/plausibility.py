@@ -1,0 +1,94 @@
+"""Whether a dose, a weight and the SUV that comes out can be: what is off by a unit is off by a thousand.
+
+A number in another unit than DICOM's is taken for what it must have been where one unit alone makes sense of it, and a
+note says so; where several or none do, SUV is refused.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seganypet.pet.errors import SuvUnavailableError
+from seganypet.pet.headers import SeriesHeaders, named
+
+SMALLEST_DOSE_BQ = 1e6  # below one megabecquerel nothing is seen: the number is in another unit
+LARGEST_WEIGHT_KG = 1000.0
+PERSON_KG = 0.6  # below that an animal
+DOSE_MBQ_PER_KG = (0.02, 60.0)
+"""Of persons: from a late scan of Zr-89 on a total-body scanner to repeated Rb-82."""
+LARGEST_DOSE_MBQ_PER_KG = 2000.0  # of a mouse
+UNIT_MBQ_PER_KG = (0.2, 60.0)
+"""What another unit must make of a number to be believed; narrower, since units lie 27 to 1000 times apart."""
+BQ_PER_UNIT = {"kBq": 1e3, "MBq": 1e6, "mCi": 37e6, "GBq": 1e9}
+BODY_SHARE_OF_BRIGHT = 0.02  # a voxel counts as body above this share of the volume's 99.5th percentile
+ODD_MEAN_SUV, IMPOSSIBLE_MEAN_SUV = (0.2, 8.0), (0.02, 50.0)
+"""SUV averages 1 over a whole body, by its definition; a pelvis with its bladder reaches some 5, legs 0.3."""
+
+
+def weight_kg(series: SeriesHeaders, notes: list[str]) -> float:
+    """PatientWeight in kg; above 1000 it was written in grams.
+
+    Raises:
+        SuvUnavailableError: missing or not above zero.
+    """
+    weight = series.number("PatientWeight")
+    if weight > LARGEST_WEIGHT_KG:
+        notes.append(f"{named('PatientWeight')} {weight:g} was taken as grams")
+        weight /= 1000
+    return weight
+
+
+def dose_bq(series: SeriesHeaders, weight: float, notes: list[str]) -> float:
+    """RadionuclideTotalDose in Bq, by the unit that makes sense for the weight.
+
+    Args:
+        weight: of the patient, kg.
+        notes: gets which unit was assumed.
+
+    Raises:
+        SuvUnavailableError: missing, or no or several units make sense.
+    """
+    keyword = "RadionuclideTotalDose"
+    written = series.number(keyword)
+    dose = written
+    if written < SMALLEST_DOSE_BQ:
+        low, high = UNIT_MBQ_PER_KG
+        units = [unit for unit, bq in BQ_PER_UNIT.items() if low <= written * bq / 1e6 / weight <= high]
+        if len(units) != 1:
+            what = f"could be {' or '.join(units)}" if units else "is no dose in kBq, MBq, mCi or GBq either"
+            raise SuvUnavailableError(
+                f"{named(keyword)} {written:g} is not in Bq, and {what} for {named('PatientWeight')} {weight:g} kg"
+            )
+        notes.append(f"{named(keyword)} {written:g} is below 1 MBq and was taken as {units[0]}")
+        dose = written * BQ_PER_UNIT[units[0]]
+    low, high = DOSE_MBQ_PER_KG if weight >= PERSON_KG else (0.0, LARGEST_DOSE_MBQ_PER_KG)
+    if not low <= dose / 1e6 / weight <= high:
+        raise SuvUnavailableError(
+            f"{named(keyword)} {written:g} and {named('PatientWeight')} {weight:g} kg do not fit: "
+            f"{dose / 1e6 / weight:.3g} MBq/kg, {low:g} to {high:g} are possible"
+        )
+    return dose
+
+
+def body_mean(voxels: NDArray[np.floating]) -> float | None:
+    """The mean over what is brighter than air, None where nothing is; a sample of a million voxels suffices."""
+    flat = voxels.reshape(-1, order="A")
+    sample = flat[:: max(1, flat.size // 1_000_000)]
+    body = sample[sample > BODY_SHARE_OF_BRIGHT * np.quantile(sample, 0.995)]
+    return float(body.mean()) if body.size else None
+
+
+def check_mean_suv(voxels: NDArray[np.floating], notes: list[str]) -> None:
+    """Hold the body's mean SUV against what it is by definition, about 1.
+
+    Raises:
+        SuvUnavailableError: it is off by a factor that no part of a body explains.
+    """
+    mean = body_mean(voxels)
+    if mean is None or ODD_MEAN_SUV[0] <= mean <= ODD_MEAN_SUV[1]:
+        return
+    said = f"the mean SUV of what is in the scan would be {mean:.3g}; over a whole body it is about 1"
+    if not IMPOSSIBLE_MEAN_SUV[0] <= mean <= IMPOSSIBLE_MEAN_SUV[1]:
+        raise SuvUnavailableError(f"{said}: dose, weight or units cannot be right")
+    notes.append(f"{said}: are dose, weight and units right?")

@@ -1,0 +1,70 @@
+"""Doses, weights and outcomes that cannot be, and units that can be told."""
+
+import numpy as np
+import pytest
+from suv_headers import BQML, FACTOR, factors_of, reason_of
+
+from seganypet.pet import SuvUnavailableError
+from seganypet.pet.plausibility import body_mean, check_mean_suv
+
+
+@pytest.mark.parametrize(
+    ("dose", "unit"), [("400", "MBq"), ("400000", "kBq"), ("0.4", "GBq"), ("10.8108108108", "mCi")]
+)
+def test_a_dose_in_another_unit_is_told_by_the_weight(dose, unit):
+    found = factors_of([BQML | {"RadionuclideTotalDose": dose}])
+    assert found[0] == pytest.approx(FACTOR)
+    assert found.notes[0].endswith(f"is below 1 MBq and was taken as {unit}")
+
+
+@pytest.mark.parametrize(("dose", "part"), [("20", "could be MBq or mCi"), ("0.00001", "is no dose in kBq, MBq")])
+def test_a_dose_that_several_or_no_units_explain_is_refused(dose, part):
+    said = reason_of([BQML | {"RadionuclideTotalDose": dose}])
+    assert f"RadionuclideTotalDose (0018,1074) {float(dose):g} is not in Bq, and {part}" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"PatientWeight": "1"}, "400 MBq/kg, 0.02 to 60 are possible"),  # an anonymiser's dummy
+        ({"RadionuclideTotalDose": "1500000"}, "0.0187 MBq/kg"),
+        ({"RadionuclideTotalDose": "400000000000"}, "5e+03 MBq/kg"),
+    ],
+)
+def test_a_dose_that_does_not_fit_the_weight_is_refused_with_both(changes, part):
+    said = reason_of([BQML | changes])
+    assert "RadionuclideTotalDose (0018,1074)" in said
+    assert "PatientWeight (0010,1030)" in said
+    assert part in said
+
+
+def test_a_mouse_is_no_dummy():
+    found = factors_of([BQML | {"PatientWeight": "0.025", "RadionuclideTotalDose": "10000000"}])
+    assert found[0] == pytest.approx(25 / 2.5e6)
+
+
+def test_the_bodys_mean_by_hand():
+    voxels = np.zeros((10, 10, 10), np.float32)
+    voxels[:5] = 2.0
+    assert body_mean(voxels) == pytest.approx(2.0)
+    assert body_mean(np.zeros((3, 3, 3), np.float32)) is None
+
+
+@pytest.mark.parametrize("mean", [0.3, 1.0, 5.0])
+def test_parts_of_a_body_pass(mean):
+    notes = []
+    check_mean_suv(np.full((4, 4, 4), mean, np.float32), notes)
+    assert notes == []
+
+
+@pytest.mark.parametrize("mean", [0.1, 20.0])
+def test_an_odd_mean_is_said(mean):
+    notes = []
+    check_mean_suv(np.full((4, 4, 4), mean, np.float32), notes)
+    assert f"would be {mean:.3g}; over a whole body it is about 1" in notes[0]
+
+
+@pytest.mark.parametrize("mean", [0.001, 1000.0])
+def test_an_impossible_mean_is_refused(mean):
+    with pytest.raises(SuvUnavailableError, match="dose, weight or units cannot be right"):
+        check_mean_suv(np.full((4, 4, 4), mean, np.float32), [])
