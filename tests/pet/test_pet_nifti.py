@@ -5,6 +5,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from seganypet.pet import PetReadError, PetVolume, SuvUnavailableError, read_pet, write_mask_nifti
 
@@ -168,3 +169,61 @@ def test_mask_that_does_not_fit(tmp_path, values):
         write_mask_nifti(values, volume, tmp_path / "mask.nii")
     with pytest.raises(ValueError, match=r"mask\.png"):
         write_mask_nifti(values > 1, volume, tmp_path / "mask.png")
+
+
+def both_coded(tmp_path, qform, sform):
+    image = nib.Nifti1Image(np.ones((6, 5, 4), np.float32), np.eye(4))
+    image.set_qform(qform, 1)
+    image.set_sform(sform, 2)
+    nib.save(image, tmp_path / "both.nii.gz")
+    return tmp_path / "both.nii.gz"
+
+
+def test_a_file_that_says_two_places_lies_where_the_viewers_show_it(tmp_path, caplog):
+    qform = np.array([[-4.0, 0, 0, 90], [0, 4, 0, -80], [0, 0, 3, -700], [0, 0, 0, 1]])
+    sform = qform.copy()
+    sform[0, 3] += 30
+    path = both_coded(tmp_path, qform, sform)
+    volume = read_pet(path)
+    viewer = sitk.ReadImage(str(path))
+    in_viewer = np.array(viewer.TransformIndexToPhysicalPoint((3, 2, 1))) * (-1, -1, 1)
+    np.testing.assert_allclose((volume.affine @ (3, 2, 1, 1))[:3], in_viewer, atol=1e-3)
+    assert "two places that are 30.0 mm apart" in caplog.text
+    mask = write_mask_nifti(np.ones(volume.shape, np.uint8), volume, tmp_path / "mask.nii.gz")
+    assert sitk.ReadImage(str(mask)).GetOrigin() == pytest.approx(viewer.GetOrigin(), abs=1e-3)
+
+
+def test_rounding_between_two_forms_is_nothing_to_say(tmp_path, caplog):
+    affine = np.array([[-4.07283, 0, 0, 90], [0, 4.07283, 0, -80], [0, 0, 3, -700], [0, 0, 0, 1]])
+    volume = read_pet(both_coded(tmp_path, affine, affine + 1e-5 * np.eye(4)))
+    np.testing.assert_allclose(volume.affine, affine, atol=1e-4)
+    assert "two places" not in caplog.text
+
+
+def test_kilobecquerels_are_said_and_can_be_named(tmp_path):
+    path = tmp_path / "kbq.nii.gz"
+    nib.save(nib.Nifti1Image(np.full((6, 5, 4), 5.5, np.float32), np.eye(4)), path)
+    volume = read_pet(path)
+    assert "it averages 5.5" in volume.suv_provenance.notes[0]
+    assert "units='kBq/mL'" in volume.suv_provenance.notes[0]
+    named = read_pet(path, units="kBq/mL")
+    assert named.units == "BQML"
+    assert named.voxels.max() == pytest.approx(5500)
+    quiet = tmp_path / "suv.nii.gz"
+    nib.save(nib.Nifti1Image(np.full((6, 5, 4), 1.1, np.float32), np.eye(4)), quiet)
+    assert read_pet(quiet).suv_provenance.notes == ()
+
+
+def test_a_cold_scan_in_becquerels_is_not_taken_for_suv(tmp_path):
+    path = tmp_path / "cold.nii.gz"
+    nib.save(nib.Nifti1Image(np.full((6, 5, 4), 112.5, np.float32), np.eye(4)), path)
+    volume = read_pet(path)
+    assert volume.units == "unknown"
+    assert "would be 112" in volume.suv_provenance.reason
+
+
+@pytest.mark.parametrize("name", ["UP.NII.GZ", "Up.Nii"])
+def test_endings_in_capitals(tmp_path, name):
+    nib.save(nib.Nifti1Image(np.ones((6, 5, 4), np.float32), np.eye(4)), tmp_path / name.lower())
+    (tmp_path / name.lower()).rename(tmp_path / name)
+    assert read_pet(tmp_path / name).shape == (6, 5, 4)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.click_request import BadRequest
-from lib.mask_files import RAS_TO_LPS
 from seganypet.pet import PetVolume
+from seganypet.pet.axes import LPS_RAS
 
 LARGEST_LABEL = 255
 
@@ -97,7 +97,7 @@ def _read_nrrd(path: Path) -> LabelMap:
     affine[:3, :3], affine[:3, 3] = directions.T, header["space origin"]
     space = str(header.get("space", "")).lower()
     if space in ("left-posterior-superior", "lps"):
-        affine = RAS_TO_LPS @ affine
+        affine = LPS_RAS @ affine
     elif space not in ("right-anterior-superior", "ras"):
         raise ValueError(f"its space is {space!r}, neither left-posterior-superior nor right-anterior-superior")
     return LabelMap(voxels, affine)

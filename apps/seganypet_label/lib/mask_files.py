@@ -8,7 +8,8 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+from seganypet.pet.axes import LPS_RAS
+
 NRRD_TYPES = {"float32": "float"}  # where NRRD's name is not numpy's
 
 
@@ -22,7 +23,7 @@ def nrrd_bytes(mask: NDArray[np.generic], affine: NDArray[np.float64], *, compre
         affine: 4×4, voxel → RAS mm.
         compress: gzip at its fastest level instead of raw. OHIF reads raw files only.
     """
-    lps = RAS_TO_LPS @ affine
+    lps = LPS_RAS @ affine
     x, y, z, origin = ("(" + ",".join(f"{value:.17g}" for value in lps[:3, column]) + ")" for column in range(4))
     header = (
         "NRRD0004",

@@ -13,11 +13,11 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
+from seganypet.pet.axes import LPS_RAS
 from seganypet.pet.series_listing import PET_IMAGE_STORAGE
 from seganypet.pet.volume import PetVolume
 
 F18_HALF_LIFE_S = 6586.2
-_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _series_header(volume: PetVolume, patient: SyntheticPatient, scan: Synthetic
     header.SamplesPerPixel = 1
     header.PhotometricInterpretation = "MONOCHROME2"
     header.Columns, header.Rows = volume.shape[:2]
-    directions = _RAS_TO_LPS[:3, :3] @ volume.affine[:3, :3] / np.array(volume.spacing_mm)
+    directions = LPS_RAS[:3, :3] @ volume.affine[:3, :3] / np.array(volume.spacing_mm)
     header.PixelSpacing = [_decimal(volume.spacing_mm[1]), _decimal(volume.spacing_mm[0])]
     header.ImageOrientationPatient = [_decimal(value) for value in (*directions[:, 0], *directions[:, 1])]
     header.CorrectedImage = ["DECY", "ATTN", "SCAT", "DTIM", "RAN", "NORM"]
@@ -201,7 +201,7 @@ def _slice_header(common: Dataset, volume: PetVolume, k: int, number: int, uid: 
     header.SOPInstanceUID = uid
     header.InstanceNumber = str(number)
     header.ImageIndex = k + 1
-    position = (_RAS_TO_LPS @ volume.affine @ (0, 0, k, 1))[:3]
+    position = (LPS_RAS @ volume.affine @ (0, 0, k, 1))[:3]
     header.ImagePositionPatient = [_decimal(value) for value in position]
     return header
 

@@ -10,11 +10,14 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import SimpleITK as sitk
 from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
+from seganypet.pet.axes import LPS_RAS
 from seganypet.pet.bids_sidecar import sidecar_of, sidecar_suv
-from seganypet.pet.errors import PetReadError
+from seganypet.pet.errors import PetReadError, SuvUnavailableError
+from seganypet.pet.plausibility import body_mean, check_mean_suv
 from seganypet.pet.volume import SUVBW, PetSource, PetVolume, SuvProvenance
 
 logger = logging.getLogger(__name__)
@@ -22,7 +25,19 @@ logger = logging.getLogger(__name__)
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 # The hottest bladders and injection sites stay below this as SUV; a whole body in Bq/mL lies far above it.
 LARGEST_PLAUSIBLE_SUV = 1000.0
-_UNITS = {"suvbw": SUVBW, "suv": SUVBW, "bqml": "BQML", "bq/ml": "BQML", "cnts": "CNTS", "unknown": "unknown"}
+_UNITS = {
+    "suvbw": (SUVBW, 1.0),
+    "suv": (SUVBW, 1.0),
+    "bqml": ("BQML", 1.0),
+    "bq/ml": ("BQML", 1.0),
+    "kbqml": ("BQML", 1000.0),
+    "kbq/ml": ("BQML", 1000.0),
+    "cnts": ("CNTS", 1.0),
+    "unknown": ("unknown", 1.0),
+}
+"""Units a caller may name → what the voxels become, and the factor that makes them that."""
+ODD_FILE_MEAN_SUV = 2.0  # in a file that does not say its units; kBq/mL of a usual dose average some 3 to 6
+ODD_GEOMETRY_MM = 0.1
 _MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 
 
@@ -31,7 +46,7 @@ def read_nifti(path: Path, *, units: str | None = None) -> PetVolume:
 
     Args:
         path: the file; a BIDS sidecar of the same name is used where it says the units.
-        units: "SUVbw" or "BQML", where the file itself cannot say; goes before the sidecar.
+        units: "SUVbw", "BQML" or "kBq/mL", where the file itself cannot say; goes before the sidecar.
 
     Returns:
         SUVbw, unless `units`, the sidecar or values above any SUV say otherwise.
@@ -47,8 +62,9 @@ def read_nifti(path: Path, *, units: str | None = None) -> PetVolume:
 def with_units(voxels: NDArray[Any], affine: NDArray[Any], path: Path, units: str | None) -> PetVolume:
     """The volume of a file without DICOM tags: SUV unless `units`, a sidecar or the values say otherwise."""
     if units is not None and units.strip().lower() not in _UNITS:
-        raise ValueError(f"units must be one of SUVbw, BQML, CNTS or unknown, got {units!r}")
-    chosen = None if units is None else _UNITS[units.strip().lower()]
+        raise ValueError(f"units must be one of SUVbw, BQML, kBq/mL, CNTS or unknown, got {units!r}")
+    chosen, to_unit = (None, 1.0) if units is None else _UNITS[units.strip().lower()]
+    voxels = voxels if to_unit == 1.0 else voxels * np.float32(to_unit)
     source = PetSource((path,))
     sidecar = sidecar_of(path)
     by_sidecar = sidecar_suv(sidecar) if sidecar is not None else None
@@ -70,7 +86,23 @@ def with_units(voxels: NDArray[Any], affine: NDArray[Any], path: Path, units: st
         )
         return PetVolume(voxels, affine, "unknown", SuvProvenance(reason=reason), source)
     rule = "given as SUVbw" if chosen else "a file without DICOM tags is taken as SUVbw"
-    return PetVolume(voxels, affine, SUVBW, SuvProvenance(rule, factor_range=(1.0, 1.0)), source)
+    notes: list[str] = []
+    if chosen is None and np.isfinite(largest):
+        try:
+            check_mean_suv(voxels, notes)
+        except SuvUnavailableError as error:
+            ask = "say units='SUVbw', 'BQML' or 'kBq/mL', or put a BIDS sidecar beside it"
+            reason = f"{path.name}: {error.reason}; {ask}"
+            return PetVolume(voxels, affine, "unknown", SuvProvenance(reason=reason), source)
+        mean = body_mean(voxels)
+        if not notes and mean is not None and mean > ODD_FILE_MEAN_SUV:
+            notes.append(
+                f"{path.name} does not say its units and was taken as SUV; it averages {mean:.3g}, over a whole body "
+                "SUV averages about 1: if these are kBq/mL, say units='kBq/mL'"
+            )
+    for note in notes:
+        logger.warning("SUV: %s", note)
+    return PetVolume(voxels, affine, SUVBW, SuvProvenance(rule, None, (1.0, 1.0), notes=tuple(notes)), source)
 
 
 def write_mask_nifti(mask: NDArray[Any], volume: PetVolume, path: str | Path) -> Path:
@@ -107,7 +139,7 @@ def write_mask_nifti(mask: NDArray[Any], volume: PetVolume, path: str | Path) ->
 def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Voxels [i, j, k] in float32 and the affine in mm."""
     try:
-        image: Any = nib.load(path)
+        image: Any = _opened(path)
         shape = image.shape
         if len(shape) > 3 and all(length == 1 for length in shape[3:]):
             shape = shape[:3]
@@ -118,8 +150,57 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         voxels = image.get_fdata(dtype=np.float32, caching="unchanged").reshape(shape, order="F")
     except (ImageFileError, EOFError, OSError, zlib.error) as error:
         raise PetReadError(f"{path} cannot be read as NIfTI, it may be truncated: {error}") from error
-    affine = np.array(image.affine, dtype=np.float64)
+    affine = np.array(_geometry(image, path), dtype=np.float64)
     affine[:3] *= _MM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1.0)
     if not int(image.header["sform_code"]) and not int(image.header["qform_code"]):
         logger.warning("%s has neither sform nor qform: orientation is a guess, spacing from pixdim", path)
     return voxels, affine
+
+
+def _opened(path: Path) -> Any:
+    """A NIfTI however its ending is written; nibabel knows small letters, and some in capitals."""
+    if path.name.endswith(NIFTI_SUFFIXES):
+        return nib.load(path)
+    files = nib.Nifti1Image.make_file_map()
+    files["image"].filename = str(path)
+    return nib.Nifti1Image.from_file_map(files)
+
+
+def _geometry(image: Any, path: Path) -> NDArray[np.float64]:
+    """The affine of a NIfTI in its own unit, as the viewers see it.
+
+    A file may say where it lies twice, and nibabel takes one (sform), ITK, and so Slicer, the other (qform, unless only
+    the sform is coded). Where they differ, ITK's is taken, so that what is clicked, shown and saved lies in one place.
+    """
+    header = image.header
+    if not (int(header["sform_code"]) and int(header["qform_code"])):
+        return image.affine
+    sform, qform = header.get_sform(), header.get_qform()
+    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * [*image.shape[:3], 1]
+    apart = float(np.abs((sform - qform) @ corners.T).max())
+    if apart <= ODD_GEOMETRY_MM:
+        return image.affine
+    as_itk = itk_geometry(path)
+    logger.warning(
+        "%s says two places that are %.1f mm apart, sform and qform: ITK's choice is taken, as viewers do", path, apart
+    )
+    if as_itk is None:
+        return image.affine
+    as_itk[:3] /= _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
+    return as_itk
+
+
+def itk_geometry(path: Path) -> NDArray[np.float64] | None:
+    """4×4, voxel → RAS mm, as ITK reads a NIfTI's header; None where ITK refuses it."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    spacing, direction = np.array(reader.GetSpacing()[:3]), np.array(reader.GetDirection())
+    size = int(np.sqrt(len(direction)))
+    affine = np.eye(4)
+    affine[:3, :3] = direction.reshape(size, size)[:3, :3] * spacing
+    affine[:3, 3] = reader.GetOrigin()[:3]
+    return LPS_RAS @ affine

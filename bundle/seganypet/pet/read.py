@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from seganypet.pet.axes import LPS_RAS
 from seganypet.pet.dicom_series import read_series
 from seganypet.pet.errors import PetReadError
 from seganypet.pet.nifti import NIFTI_SUFFIXES, read_nifti, with_units
@@ -132,4 +133,4 @@ def _read_itk(path: Path, units: str | None) -> PetVolume:
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
     voxels = sitk.GetArrayFromImage(image).transpose(2, 1, 0).astype(np.float32, copy=False)
-    return with_units(voxels, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, path, units)
+    return with_units(voxels, LPS_RAS @ affine, path, units)

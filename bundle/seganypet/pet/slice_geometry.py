@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seganypet.pet.axes import LPS_RAS
 from seganypet.pet.errors import PetReadError
 from seganypet.pet.headers import named
 
 # gaps may differ by a tenth of a millimetre; positions are written to hundredths, hence the slack
 LARGEST_GAP_DIFFERENCE_MM = 0.1
 _WRITTEN_TO_MM = 0.005
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def slice_order_and_affine(
@@ -63,7 +63,7 @@ def slice_order_and_affine(
     affine[:3, 1] = column * between_rows
     affine[:3, 2] = normal * step
     affine[:3, 3] = positions[0]
-    return order, _LPS_TO_RAS @ affine
+    return order, LPS_RAS @ affine
 
 
 def _directions(orientation: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

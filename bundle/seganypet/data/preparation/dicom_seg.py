@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from seganypet.pet import PetReadError, PetVolume
+from seganypet.pet.axes import LPS_RAS
 
 ON_GRID = 0.05  # voxels that a frame's pixels may lie beside the PET's
 
@@ -71,7 +72,7 @@ def _frame_affine(segmentation: Dataset, groups: Dataset, path: Path) -> NDArray
     affine[:3, 0] = np.array(orientation[:3], float) * float(spacing[1])
     affine[:3, 1] = np.array(orientation[3:], float) * float(spacing[0])
     affine[:3, 3] = np.array(position, float)
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    return LPS_RAS @ affine
 
 
 def _group(segmentation: Dataset, groups: Dataset, keyword: str, path: Path) -> Dataset:

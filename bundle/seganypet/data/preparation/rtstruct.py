@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from skimage.draw import polygon2mask
 
 from seganypet.pet import PetReadError, PetVolume
+from seganypet.pet.axes import LPS_RAS
 
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 FLAT = 0.2  # voxels that a contour may leave its plane
 
 
@@ -43,7 +43,7 @@ def rtstruct_masks(structures: Dataset, volume: PetVolume, path: Path) -> dict[s
         PetReadError: contours that do not lie in the PET's slices, or two ROIs of one name.
     """
     names = {int(roi.ROINumber): str(roi.ROIName) for roi in structures.get("StructureSetROISequence", [])}
-    to_voxels = np.linalg.inv(volume.affine) @ LPS_TO_RAS
+    to_voxels = np.linalg.inv(volume.affine) @ LPS_RAS
     masks: dict[str, NDArray[np.bool_]] = {}
     for roi in structures.get("ROIContourSequence", []):
         number = int(roi.ReferencedROINumber)
