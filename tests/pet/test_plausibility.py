@@ -68,3 +68,10 @@ def test_an_odd_mean_is_said(mean):
 def test_an_impossible_mean_is_refused(mean):
     with pytest.raises(SuvUnavailableError, match="dose, weight or units cannot be right"):
         check_mean_suv(np.full((4, 4, 4), mean, np.float32), [])
+
+
+@pytest.mark.parametrize(("corrected", "correction"), [(["ATTN"], "START"), (["ATTN", "DECY"], "NONE")])
+def test_two_fields_that_disagree_on_decay_are_said(corrected, correction):
+    frame = {"ActualFrameDuration": "1000"}
+    found = factors_of([BQML | frame | {"CorrectedImage": corrected, "DecayCorrection": correction}])
+    assert f"and DecayCorrection (0054,1102) {correction}: the latter was taken" in found.notes[0]

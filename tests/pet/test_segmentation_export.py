@@ -9,7 +9,7 @@ from pydicom.sr.codedict import codes
 from series_editing import edit
 
 from seganypet.pet import PetVolume, read_pet, write_pet_dicom_series, write_seg
-from seganypet.pet.segment_codes import _ANATOMY, _CATEGORY, _LESIONS, _SIDES, code_of_label
+from seganypet.pet.segment_codes import _ANATOMY, _CATEGORY, _LESIONS, _SIDES, code_of_label, is_lesion
 
 pytestmark = pytest.mark.filterwarnings("ignore:The string .* is unlikely to represent")
 
@@ -155,3 +155,49 @@ def test_every_code_is_one_that_dicom_lists():
     for code in (*_CATEGORY.values(), *_SIDES.values()):
         assert code.value in listed
     assert codes.SCT.Liver.value == _ANATOMY["liver"][0]
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        ("ISO_IR 192", "Wang^XiaoDong=王^小东"),
+        ("GB18030", "Wang^XiaoDong=王^小东"),
+        ("ISO_IR 100", "Müller^Jörg"),
+        ("ISO_IR 126", "Διονυσιος"),
+        (None, "Plain^Name"),
+    ],
+)
+@pytest.mark.parametrize("label", ["liver", "Łagodna zmiana"])
+def test_the_patient_keeps_the_name_in_any_character_set(tmp_path, axial_series, suv, charset, name, label):
+    def change(data):
+        if charset is None:
+            data.pop("SpecificCharacterSet", None)
+        else:
+            data.SpecificCharacterSet = charset
+        data.PatientName = name
+
+    edit(axial_series, change)
+    path = write_seg({label: suv > 10}, read_pet(axial_series), tmp_path / "seg.dcm")
+    file = pydicom.dcmread(path)
+    assert str(file.PatientName) == name
+    assert file.SegmentSequence[0].SegmentLabel == label
+
+
+@pytest.mark.parametrize(
+    ("label", "lesion"),
+    [
+        ("prostate cancer", True),
+        ("GTVp", True),
+        ("Primary Tumour", True),
+        ("lesion_3", True),
+        ("B-cell lymphoma", True),
+        ("liver metastases", True),
+        ("prostate", False),
+        ("liver", False),
+        ("lymph node station", False),
+    ],
+)
+def test_what_is_a_lesion_is_one_rule(label, lesion):
+    assert is_lesion(label) == lesion
+    assert (code_of_label(label).category == _CATEGORY["lesion"]) == lesion

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +9,9 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-LESION_NAMES = re.compile(r"lesion|tumou?r|metasta|gtv|cancer|lymphoma", re.IGNORECASE)
+from seganypet.pet.segment_codes import is_lesion
+
 SMALLEST_VOXELS = 2  # of a lesion on the study's own grid
-
-
-def is_lesion(name: str) -> bool:
-    """Whether a label's name says that each of its connected components is a target of its own."""
-    return bool(LESION_NAMES.search(name))
 
 
 @dataclass(frozen=True)

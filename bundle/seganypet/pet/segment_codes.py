@@ -73,6 +73,7 @@ _ANATOMY = {
     "upper lobe lung": ("45653009", "Upper lobe of lung"),
     "uterus": ("35039007", "Uterus"),
 }
+_MEANS_LESION = re.compile(r"lesion|tumou?r|metasta|gtv|cancer|carcinoma|sarcoma|lymphoma", re.IGNORECASE)
 _NO_MEANING = {"of", "the", "structure", "organ"}
 _BY_WORDS = {
     frozenset(name.split()): (kind, Code(value, "SCT", meaning))
@@ -96,6 +97,14 @@ class SegmentCode:
     side: Code | None = None
 
 
+def is_lesion(label: str) -> bool:
+    """Whether a label's name says that each of its connected components is a target of its own.
+
+    One rule for trainings, evaluations, the server and what a DICOM SEG calls a morphologically abnormal structure.
+    """
+    return code_of_label(label).category == _CATEGORY["lesion"]
+
+
 def code_of_label(label: str) -> SegmentCode:
     """Codes for a label's name: "liver", "left kidney", "kidney_left", "lung_upper_lobe_right", "lesion 2"."""
     words = [word for word in re.split(r"[^a-z]+", label.lower()) if word and word not in _NO_MEANING]
@@ -106,6 +115,8 @@ def code_of_label(label: str) -> SegmentCode:
         return SegmentCode(_CATEGORY[kind], code, side)
     # "liver lesion", "lesion in the thigh": a lesion wherever it lies
     lesion = next((name for name in _LESIONS if name in bare), None)
+    if lesion is None and _MEANS_LESION.search(label):  # "GTVp", "prostate cancer", "B-cell lymphoma"
+        lesion = "lesion"
     if lesion is not None:
         return SegmentCode(_CATEGORY["lesion"], _BY_WORDS[frozenset([lesion])][1], side)
     return SegmentCode(_CATEGORY["tissue"], _CATEGORY["tissue"], side)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from highdicom import AlgorithmIdentificationSequence
 from highdicom.seg import Segmentation, SegmentDescription
 from numpy.typing import ArrayLike, NDArray
+from pydicom.charset import convert_encodings
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.sr.coding import Code
@@ -27,6 +28,7 @@ warnings.filterwarnings("ignore", message='The string ".*" is unlikely to repres
 
 logger = logging.getLogger(__name__)
 
+UTF_8 = "ISO_IR 192"
 _ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 # CIELab as DICOM stores it (PS3.3 C.10.7.1.1), for the segments in turn
 _COLOURS = (
@@ -107,6 +109,7 @@ def write_seg(
         content_label="SEGANYPET",
         series_description=series_description,
     )
+    segmentation.SpecificCharacterSet = _character_set(slices[0], named_masks)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     segmentation.save_as(path)
@@ -137,6 +140,28 @@ def _named_masks(
         if not mask.any():
             raise ValueError(f"mask {label!r} is empty, a DICOM SEG cannot hold it")
     return found
+
+
+def _character_set(header: Dataset, labels: Iterable[str]) -> str | list[str]:
+    """The series' own character set, so that the patient keeps the name; UTF-8 where a label's name does not fit it."""
+    own = header.get("SpecificCharacterSet") or "ISO_IR 6"
+    own = own if isinstance(own, str) else [str(part) for part in own]
+    try:
+        encodings = convert_encodings(own)
+        for label in labels:
+            if not any(_fits(label, encoding) for encoding in encodings):
+                return UTF_8
+    except LookupError:
+        return UTF_8
+    return own
+
+
+def _fits(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _source_headers(volume: PetVolume) -> list[Dataset]:

@@ -100,9 +100,14 @@ def _check_attenuation_corrected(series: SeriesHeaders, notes: list[str]) -> Non
     if not series.has("CorrectedImage"):
         notes.append(f"{named('CorrectedImage')} is missing: that the image is attenuation-corrected was assumed")
         return
-    for text in set(series.texts("CorrectedImage")):
+    for text in sorted(set(series.texts("CorrectedImage"))):
         if "ATTN" not in values_of(text):
             raise SuvUnavailableError(f"{named('CorrectedImage')} is {text}, without ATTN")
+        correction = series.text("DecayCorrection").upper() if series.has("DecayCorrection") else ""
+        if correction in ("START", "ADMIN", "NONE") and ("DECY" in values_of(text)) == (correction == "NONE"):
+            notes.append(
+                f"{named('CorrectedImage')} is {text} and {named('DecayCorrection')} {correction}: the latter was taken"
+            )
 
 
 def _from_gml(series: SeriesHeaders, notes: list[str]) -> tuple[float, str]:
