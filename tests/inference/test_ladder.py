@@ -113,3 +113,31 @@ def test_a_fine_window_of_a_volume_without_suv_sees_what_the_coarse_one_does():
     mask = segmenter(net).segment(bq, [Click((19, 19, 29))])
     assert mask[18:21, 18:21, 28:31].all()
     assert net.encoded[0].sinh().max() < 10
+
+
+class Fussy(ComponentNet):
+    """Answers on its fine rung only where it is hot: a click beside that is denied there."""
+
+    def decode(self, embedding, points=None, point_labels=None, mask_logits=None):
+        logits = super().decode(embedding, points, point_labels, mask_logits)
+        return logits - 1.0 if embedding.shape[-1] == FINE.window_size else logits
+
+
+def test_a_first_click_that_the_fine_rung_denies_is_the_coarser_ones_where_that_sees_something():
+    volume = box_volume((40, 40, 60), NODE, ORGAN, suv=1.0)
+    net = Fussy(stride=1, finer=(FINE,))
+    mask, details = segmenter(net).segment_with_details(volume, [Click((9, 9, 9))])
+    assert details.spacing_mm == (2.0,)
+    assert mask[4:14, 4:14, 4:40].all()
+    assert not net.decoded[1][2].any()  # nothing was handed over
+
+
+def test_a_click_in_the_cold_that_both_rungs_deny_stays_small_and_fine():
+    volume = box_volume((40, 40, 60), NODE, ORGAN, suv=1.0)
+    mask, details = segmenter().segment_with_details(volume, [Click((30, 30, 20))])
+    assert details.spacing_mm == (1.0,)
+    assert mask[30, 30, 20]
+    assert 0 < mask.sum() * 0.008 < 0.3  # mL
+    again, details = segmenter().segment_with_details(volume, [Click((30, 30, 20)), Click((31, 30, 20))])
+    assert details.windows_decoded == 3  # the coarser rung is asked at the first click only
+    assert again[31, 30, 20]

@@ -2,9 +2,10 @@
 
 The ladder: a first click is answered in a small window of the finest rung, centred on it. Where the answer leaves that
 window, the next coarser rung goes on, with the finer answer as its mask prompt; on the coarsest, whose windows stand on
-a grid, the target is followed from window to window. A target never goes down again, and every later click within its
-windows is answered on its rung: one inside a coarse answer but outside the fine window it began in, too. Networks
-without finer rungs have the coarsest alone.
+a grid, the target is followed from window to window. A first click in which the finer rung sees next to nothing, as in
+the cold middle of a large tumour, is the coarser one's where that sees something. A target never goes down again, and
+every later click within its windows is answered on its rung: one inside a coarse answer but outside the fine window it
+began in, too. Networks without finer rungs have the coarsest alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from seganypet.data.preprocessing import WorkingGrid, WorkingImage
@@ -27,6 +29,7 @@ from seganypet.pet import PetVolume
 
 STALE_SHARE = 0.05  # a followed window is decoded again when its share of the target changed by more than this
 LEAVING_MM2 = 30.0  # of a finer window's faces that the answer must reach for the next rung to take over
+NOTHING_ML = 0.1  # a first answer below this is none; the smallest lesions that are looked for have 0.2 mL
 
 
 @dataclass(frozen=True)
@@ -214,15 +217,30 @@ class ClickReplay:
         while rung.number < len(self.rungs) - 1:
             (root,) = target.roots[:1]
             tiles = {root: self._decode(rung, root, clicks, handed)}
-            whole = self._obeyed(blend(tiles, rung.stride), rung, clicks)
+            raw = blend(tiles, rung.stride)
+            whole = self._obeyed(raw, rung, clicks)
             leaving = sum(cells_leaving(tiles, whole, whole.logits > 0, rung.grid.shape, rung.stride).values())
-            if leaving * rung.cell_mm**2 < LEAVING_MM2:
-                return Target(rung.number, (root,), clicks, tiles, *paint(whole, rung.grid, rung.stride))
             coarser = self.rungs[rung.number + 1]
             roots = self._roots(coarser, clicks)
+            if leaving * rung.cell_mm**2 < LEAVING_MM2:
+                here = Target(rung.number, (root,), clicks, tiles, *paint(whole, rung.grid, rung.stride))
+                if handed is not None or not self._sees_nothing(raw, rung, click):
+                    return here
+                above = self._answer(Target(coarser.number, roots, target.clicks), click)
+                found = blend({root: above.tiles[root] for root in roots}, coarser.stride)
+                return here if self._sees_nothing(found, coarser, click) else above
             handed = hand_over(whole, rung.grid, coarser.grid, roots[0], coarser.cells, coarser.stride)
             target, rung = Target(coarser.number, roots, clicks), coarser
         return self._follow(target, rung, clicks, click, handed)
+
+    @staticmethod
+    def _sees_nothing(field: Blend, rung: RungView, click: WorkingClick) -> bool:
+        """Whether the network's own answer holds next to nothing at a click."""
+        cell = rung.cell(field.origin, click)
+        if field.logits[cell] <= 0:
+            return True
+        parts, _ = ndimage.label(field.logits.numpy() > 0)
+        return float((parts == parts[cell]).sum()) * rung.cell_mm**3 / 1000 < NOTHING_ML
 
     @staticmethod
     def _roots(rung: RungView, clicks: Sequence[WorkingClick]) -> tuple[Origin, ...]:
