@@ -1,8 +1,9 @@
-"""Write a cohort of whole-body FDG phantoms with its data list.
+"""Write a cohort of whole-body PET phantoms with its data list.
 
     python scripts/make_phantoms.py --folder runs/phantoms --count 12 --seed 0 --validation 2
     python scripts/make_phantoms.py --folder runs/phantoms --count 12 --label_maps maps.json --crops crops.json
-    python scripts/make_phantoms.py --folder runs/train --count 200 --sources ../shared/data --section training
+    python scripts/make_phantoms.py --folder runs/train --count 200 --sources ../shared/data --section training \\
+        --label_map_share 0.75 --region_mm 300 --other_tracers 0.2 --truth_habits
 
 maps.json names organ label maps that phantoms are built on, with the names of their values:
 {"patient.nii.gz": {"1": "spleen", "5": "liver"}, "other.nii.gz": "label_names.json"}

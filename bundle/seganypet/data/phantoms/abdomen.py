@@ -12,7 +12,7 @@ from seganypet.data.phantoms.shapes import Points, box_of, ellipsoid, join, rota
 def paint_liver(painter: Painter) -> None:
     """Liver and gallbladder, under the diaphragm."""
     rng = painter.rng
-    size = np.exp(rng.normal(0, 0.07))
+    size = np.exp(rng.normal(0.06, 0.07))
     region = painter.canvas.region((-140, -115, 200), (150, 120, 460))
     xyz = painter.canvas.coordinates(region)
     x, y, z = xyz
