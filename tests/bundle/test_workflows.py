@@ -96,7 +96,9 @@ def test_evaluate(cohort, weights, tmp_path):
     first = [target["dice"][0] for target in targets]
     assert all(len(target["dice"]) == 2 for target in targets)
     # these weights answer nothing, so that each click brings the voxels around it and no more
-    assert all(dice < 0.5 for dice in first)
+    large = [target["dice"][0] for target in targets if target["volume_ml"] > 4]  # of 8 voxels and more
+    assert large
+    assert max(large) < 0.5
     metric = workflow.parser.get_parsed_content("evaluator").state.metrics["dice_1"]
     assert metric == pytest.approx(sum(first) / len(first), abs=1e-6)
 
