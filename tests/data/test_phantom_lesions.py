@@ -10,7 +10,7 @@ from seganypet.data.phantoms import make_phantom
 from seganypet.data.phantoms.anatomy import FIRST_LESION, VALUES
 from seganypet.data.phantoms.canvas import Canvas
 from seganypet.data.phantoms.lesion_shapes import take_connected
-from seganypet.data.phantoms.lesion_sites import BESIDE, CLUSTER_SITES, SITES
+from seganypet.data.phantoms.lesion_sites import BESIDE, CLUSTER_SITES, SITES, Site
 from seganypet.data.phantoms.lesions import Lesion, _Growth, draw_volume, situation_of
 
 FINE = (4.0, 4.0, 4.0)
@@ -126,6 +126,15 @@ def slab(tissue, shape, step):
     canvas.labels[:] = VALUES[tissue]
     canvas.activity[:] = 0.7
     return canvas
+
+
+def test_a_mass_does_not_fill_the_gaps_between_organs():
+    canvas = slab("liver", (60, 60, 60), 4.0)
+    canvas.labels[28:31] = VALUES["muscle"]  # a sheet of 12 mm
+    growth = _Growth(canvas, np.random.default_rng(0), np.bincount(canvas.labels.ravel(), minlength=FIRST_LESION))
+    site = Site("wall", ("muscle",), (0.2, 500), 1.0)
+    assert not growth._grow(site, (29, 30, 30), 200.0)
+    assert growth._grow(site, (29, 30, 30), 1.0)
 
 
 def test_situations_worked_by_hand():

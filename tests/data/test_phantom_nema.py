@@ -94,6 +94,8 @@ def test_the_drawn_scanners_span_the_real_one():
     for name in ("fwhm_mm", "noise_fwhm_mm", "noise_exponent"):
         values = [getattr(one, name) for one in drawn]
         assert min(values) < getattr(MEASURED, name) < max(values)
+    coarse = [draw_scanner(np.random.default_rng(seed), (5.5, 5.5, 3.3)) for seed in range(400)]
+    assert max(one.noise for one in coarse) < 0.2  # counts add up in large voxels
     at_background = [one.noise * (1 / one.reference_suv) ** (one.noise_exponent - 1) for one in drawn]  # of SUV 1
     assert min(at_background) < 0.37 < max(at_background)
     assert all(4 <= one.fwhm_mm <= 8 for one in drawn)

@@ -79,6 +79,19 @@ def test_a_region_keeps_its_place_and_its_voxels():
     np.testing.assert_array_equal(whole.suv[box], part.suv)
 
 
+def test_a_region_names_no_sliver_of_a_lesion():
+    cut = []
+    for seed in range(6):
+        phantom = make_phantom(seed, voxel_size_mm=(5, 5, 5), options=Options(region_mm=90))
+        for lesion in phantom.lesions:
+            held = (phantom.labels == lesion.value).sum() * 0.125
+            assert held == pytest.approx(lesion.volume_ml)
+            cut.append(held / lesion.requested_ml)
+        values = {lesion.value for lesion in phantom.lesions}
+        assert set(np.unique(phantom.labels[phantom.labels > 100])) == values
+    assert 0.4 < min(cut) < 0.9  # some are cut, none to a sliver
+
+
 def test_a_region_of_fine_voxels_holds_no_more_than_it_may():
     assert region_side_mm(300, (4, 4, 4)) == 300
     assert region_side_mm(300, (1, 1, 1)) == pytest.approx(MOST_VOXELS ** (1 / 3))

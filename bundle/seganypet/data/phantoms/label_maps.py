@@ -102,14 +102,11 @@ def make_label_map_phantom(
         None if map_spacing_mm is None else tuple(float(step) for step in map_spacing_mm),  # type: ignore[arg-type]
     )
     tissues = tissues_of(source.names)
-    fine = options.region_mm is not None
-    drawn_mirror, drawn_size, drawn_scanner = (
-        bool(rng.random() < 0.5),
-        draw_voxel_size(rng, fine=fine),
-        draw_scanner(rng),
-    )
+    drawn_mirror = bool(rng.random() < 0.5)
+    drawn_size = draw_voxel_size(rng, fine=options.region_mm is not None)
     mirrored = drawn_mirror if mirrored is None else mirrored
     spacing = checked_spacing(voxel_size_mm if voxel_size_mm is not None else drawn_size)
+    drawn_scanner = draw_scanner(rng, spacing)
     suv = draw_uptakes(rng, options.tracer)
     canvas, affine = _canvas(source, spacing, mirrored, rng, options.region_mm)
     values, depth = _sample(source, canvas)
@@ -137,7 +134,7 @@ def make_label_map_phantom(
     )
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=24)  # some 10 MB each; a cohort goes round its maps
 def _source(
     path: str,
     _modified: int,

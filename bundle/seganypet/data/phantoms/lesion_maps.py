@@ -102,7 +102,7 @@ def read_lesions(which: LesionMap) -> tuple[RealLesion, ...]:
     return _lesions(which, Path(which.path).stat().st_mtime_ns)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _lesions(which: LesionMap, _modified: int) -> tuple[RealLesion, ...]:
     values, spacing = read_volume(which.path)
     low = high = None

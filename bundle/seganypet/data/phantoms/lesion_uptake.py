@@ -47,7 +47,7 @@ def paint_uptake(
     background = float(np.median(activity[inside]))
     depth = ndimage.distance_transform_edt(inside, sampling=canvas.spacing_mm).astype(np.float32)
     if suv is None:
-        suv = float(np.exp(rng.normal(np.log(4.6 if mass else 6.0), 0.75)))
+        suv = float(np.exp(rng.normal(np.log(4.6 if mass else 7.5), 0.75)))
         if not mass and rng.random() < 0.12:
             suv = float(rng.uniform(1.4, 2.2)) * background  # hardly more than what it grows in
     recovery = float(np.clip((radius_mm / 9) ** 1.5, 0.15, 1))  # about, of a ball at 6 mm FWHM

@@ -27,6 +27,7 @@ from seganypet.data.phantoms.lesion_uptake import paint_uptake
 from seganypet.data.phantoms.shapes import ellipsoid
 
 _TRIES = 12
+_COMPACT = 0.45  # of a lesion's own shape has room; a mass is no sheet between organs
 _GAP_MM = (3.0, 20.0)  # between the surfaces of a cluster's neighbours
 SITUATIONS = ("alone", "clustered", "beside_hot_organ")
 HOT_SUV = 5.0
@@ -77,7 +78,7 @@ def add_lesions(
     Args:
         canvas: labels and activity so far; both are changed.
         rng: draws sites, shapes and uptake.
-        count: how many lesions, else 2 to 16.
+        count: how many lesions, else 2 to 16, fewer in a part of a body.
         volumes_ml: the volume of each, instead of drawn ones; these lie alone.
         sites: where lesions that lie alone may be.
         real_shapes: maps of real lesions; in half of the patients those of one of them come first, at their own place
@@ -91,7 +92,8 @@ def add_lesions(
             raise ValueError(f"volumes_ml needs {count or 'some'} positive volumes, got {list(volumes_ml)}")
         count = len(volumes_ml)
     if count is None:
-        count = 2 + min(int(rng.poisson(5.0)), 14)
+        body = np.count_nonzero(canvas.labels) * np.prod(canvas.spacing_mm) / 1e6  # L
+        count = 2 + min(int(rng.poisson(np.clip(body / 5, 2.5, 5.0))), 14)
     grown = _Growth(canvas, rng, np.bincount(canvas.labels.ravel(), minlength=FIRST_LESION))
     if volumes_ml is not None:
         for volume in volumes_ml:
@@ -328,6 +330,9 @@ class _Growth:
         inside = take_connected(shape, allowed, local, count)
         size = int(np.count_nonzero(inside))
         if abs(size - count) > max(1, 0.03 * count):
+            return False
+        free = shape <= np.partition(shape, count - 1, axis=None)[count - 1]  # as it would grow in the open
+        if np.count_nonzero(inside & free) < _COMPACT * count:
             return False
         if near is not None:
             gap = float(away[inside & (away > 0)].min()) if others.any() else np.inf

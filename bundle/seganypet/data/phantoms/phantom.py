@@ -9,7 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from seganypet.data.phantoms.anatomy import CONTEXT_NAMES, FIRST_LESION, LABELS, UPTAKE, draw_uptakes
+from seganypet.data.phantoms.anatomy import CONTEXT_NAMES, FIRST_LESION, LABELS, UPTAKE, VALUES, draw_uptakes
 from seganypet.data.phantoms.body import Body
 from seganypet.data.phantoms.brain_pattern import paint_brain_pattern
 from seganypet.data.phantoms.canvas import Canvas
@@ -114,8 +114,9 @@ def make_phantom(
     """
     rng = np.random.default_rng(seed)
     patient = draw_patient(rng, sex=sex, arms=arms, scan_range=scan_range)
-    drawn_size, drawn_scanner = draw_voxel_size(rng), draw_scanner(rng)
+    drawn_size = draw_voxel_size(rng)
     spacing = checked_spacing(voxel_size_mm if voxel_size_mm is not None else drawn_size)
+    drawn_scanner = draw_scanner(rng, spacing)
     scanner = scanner or drawn_scanner
     suv = draw_uptakes(rng, options.tracer)
 
@@ -181,12 +182,13 @@ def render(
 
 
 def _left_of(lesions: Sequence[Lesion], labels: np.ndarray, spacing_mm: Sequence[float]) -> list[Lesion]:
-    """The lesions that a region holds a part of, with the volume that it holds."""
+    """The lesions of which a region holds half or more, with the volume that it holds; `labels` loses the others."""
     voxel_ml = float(np.prod(spacing_mm)) / 1000
-    sizes = np.bincount(labels.ravel(), minlength=FIRST_LESION + len(lesions))
-    return [
-        replace(lesion, volume_ml=float(sizes[lesion.value] * voxel_ml)) for lesion in lesions if sizes[lesion.value]
-    ]
+    sizes = np.bincount(labels.ravel(), minlength=FIRST_LESION + len(lesions)) * voxel_ml
+    kept = [lesion for lesion in lesions if sizes[lesion.value] >= 0.5 * lesion.volume_ml]
+    gone = {lesion.value for lesion in lesions} - {lesion.value for lesion in kept}
+    labels[np.isin(labels, list(gone))] = VALUES["muscle"]
+    return [replace(lesion, volume_ml=float(sizes[lesion.value])) for lesion in kept]
 
 
 def label_names_of(labels: np.ndarray, lesions: Sequence[Lesion] = ()) -> dict[int, str]:
