@@ -168,6 +168,7 @@ def test_a_head_and_neck_out_of_its_ct():
     ct[body] = 1050
     skull = np.sqrt((x - 25.0) ** 2 + (y - 25) ** 2 + (z - 60) ** 2)
     ct[(skull < 16) & (skull > 13)] = 1900
+    ct[22:27, 10:16, 5:46] = 1600  # a spine of 4.8 cm²
     ct[23:26, 35:38, 10:40] = 20  # an airway
     ct[5:10, 24:26, 10:20] = 900  # fat
     labels = np.zeros(ct.shape, dtype=np.uint8)
@@ -180,10 +181,22 @@ def test_a_head_and_neck_out_of_its_ct():
     assert made[24, 36, 20] == 4
     assert made[7, 25, 15] == 2
     assert made[25, 25, 56] == 6  # inside the skull
-    assert made[25, 10, 20] == 1
+    assert made[25, 18, 20] == 1
+    assert made[24, 12, 20] == 3
     assert not made[:, :, :5].any()
     with pytest.raises(ValueError, match="no slice"):
         head_neck_map(labels, np.zeros_like(ct), np.full(3, 4.0))
+
+
+def test_a_brain_that_stands_without_its_skull_is_left_out():
+    ct = np.zeros((50, 50, 60), dtype=np.int16)
+    x, y, z = np.ogrid[:50, :50, :60]
+    ct[((x - 25.0) ** 2 + (y - 25) ** 2 < 18**2) & (z < 40)] = 1050
+    ct[20:30, 10:16, :40] = 1700  # a spine of 9.6 cm²
+    ct[((x - 25.0) ** 2 + (y - 25) ** 2 < 16**2) & (z >= 40) & (z < 55)] = 1035  # contoured alone
+    ct[20:30, 10:16, 50:52] = 1700  # and something bright in it
+    made = head_neck_map(np.zeros(ct.shape, dtype=np.uint8), ct, np.full(3, 4.0))
+    assert np.flatnonzero(made.any((0, 1))).tolist() == list(range(40))
 
 
 def test_each_source_keeps_a_part_out_of_training():

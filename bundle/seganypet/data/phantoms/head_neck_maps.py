@@ -60,7 +60,9 @@ def head_neck_map(labels: np.ndarray, ct: np.ndarray, spacing_mm: np.ndarray) ->
     bone = body & (ct > _BONE)
     bare = bone.sum((0, 1)) * spacing_mm[0] * spacing_mm[1] / 100 < _LEAST_BONE_CM2
     bare[: int(np.flatnonzero(body.any((0, 1))).mean())] = False
-    body, bone = body & ~bare, bone & ~bare
+    runs, _ = ndimage.label(body.any((0, 1)) & ~bare)
+    kept = runs == 1 + int(np.argmax(np.bincount(runs)[1:]))  # the longest stretch of neck and head
+    body, bone = body & kept, bone & kept
     bone = _without_specks(bone, 1000, spacing_mm)
     stem = labels == OPENKBP_LABELS["Brainstem"]
     brain = skull_inside(bone, spacing_mm, stem) & body & ~bone & (ct > 0.5 * (_FAT + 1000))
