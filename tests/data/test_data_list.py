@@ -45,11 +45,11 @@ def test_what_is_written_reads_back_also_after_a_move(pair, tmp_path):
     assert entry == Entry(moved / "a/suv.nii.gz", moved / "a/labels.nii.gz", {5: "liver"}, "low")
 
 
-def test_names_of_the_list_and_high_quality_are_the_defaults(pair, tmp_path):
+def test_names_of_the_list_and_low_quality_are_the_defaults(pair, tmp_path):
     path = save(tmp_path, labels={"0": "background", "5": "liver"}, training=[{k: GOOD[k] for k in ("image", "label")}])
     entry = read_data_list(path).training[0]
     assert entry.label_names == {5: "liver"}
-    assert entry.quality == "high"
+    assert entry.quality == "low"
 
 
 @pytest.mark.parametrize(
@@ -102,10 +102,10 @@ def test_voxels_are_checked(pair, tmp_path):
     assert "no voxel of spleen (6)" in find_problems([Entry(image, label, {5: "liver", 6: "spleen"})])[0]
     voxels = np.ones((4, 5, 6), dtype=np.float32)
     for made, affine, expected in (
-        (np.ones((4, 5, 7), np.float32), np.eye(4), "(4, 5, 7) voxels, its label (4, 5, 6)"),
-        (voxels, np.diag([1, 1, 2, 1.0]), "differ by up to 1 mm"),
-        (voxels * np.nan, np.eye(4), "120 voxels are NaN"),
-        (voxels * 20000, np.eye(4), "not SUV"),
+        (np.ones((4, 5, 7), np.float32), np.eye(4), "has shape [4, 5, 6], its study [4, 5, 7]"),
+        (voxels, np.diag([1, 1, 2, 1.0]), "lies up to 5.0 mm beside its study"),
+        (voxels * np.nan, np.eye(4), "120 of 120 voxels are NaN"),
+        (voxels * 20000, np.eye(4), "no SUV"),
         (voxels * 0, np.eye(4), "no voxel above 0"),
     ):
         nib.save(nib.Nifti1Image(made, affine), tmp_path / "bad.nii.gz")

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from seganypet.data.preparation import check_studies, find_dicom
 from seganypet.data.preparation.dicom_folder import without_overlap
 from seganypet.data.preparation.rtstruct import rtstruct_masks
-from seganypet.pet import PetReadError, PetVolume, read_pet, write_pet_dicom_series, write_seg
+from seganypet.pet import PetVolume, read_pet, write_pet_dicom_series, write_seg
 
 AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])  # as DICOM's axes lie in RAS: voxel (i, j, k) at LPS (2i, 2j, 3k)
 
@@ -39,32 +39,76 @@ def structures(**contours: list[Dataset]) -> Dataset:
 
 
 def test_voxels_whose_centres_lie_inside():
-    masks = rtstruct_masks(structures(tumour=[contour((1.5, 4.5), (2.5, 3.5), 2)]), volume(), "file")
+    masks = rtstruct_masks(structures(tumour=[contour((1.5, 4.5), (2.5, 3.5), 2)]), volume(), "file")[0]
     assert np.argwhere(masks["tumour"]).tolist() == [[2, 3, 2], [3, 3, 2], [4, 3, 2]]
 
 
 def test_a_contour_within_a_contour_is_a_hole():
     ring = [contour((0.5, 5.5), (0.5, 5.5), 1), contour((2.5, 3.5), (2.5, 3.5), 1)]
-    mask = rtstruct_masks(structures(ring=ring), volume(), "file")["ring"]
+    mask = rtstruct_masks(structures(ring=ring), volume(), "file")[0]["ring"]
     assert mask.sum() == 25 - 1
     assert not mask[3, 3, 1]
 
 
 def test_slices_between_sparse_contours_are_filled():
     drawn = [contour((1.5, 4.5), (1.5, 4.5), 1), contour((1.5, 3.5), (1.5, 3.5), 3)]
-    mask = rtstruct_masks(structures(organ=drawn), volume(), "file")["organ"]
+    mask = rtstruct_masks(structures(organ=drawn), volume(), "file")[0]["organ"]
     assert [int(mask[:, :, k].sum()) for k in range(6)] == [0, 9, 9, 4, 0, 0]
 
 
 def test_two_masses_far_apart_stay_apart():
     drawn = [contour((1.5, 4.5), (1.5, 4.5), k) for k in (0, 1, 4, 5)]
-    mask = rtstruct_masks(structures(masses=drawn), volume(), "file")["masses"]
+    mask = rtstruct_masks(structures(masses=drawn), volume(), "file")[0]["masses"]
     assert [int(mask[:, :, k].sum()) for k in range(6)] == [9, 9, 0, 0, 9, 9]
 
 
-def test_tilted_contours_are_refused():
-    with pytest.raises(PetReadError, match="'tumour' does not lie in a slice"):
-        rtstruct_masks(structures(tumour=[contour((1.5, 4.5), (1.5, 4.5), 1, tilt=1)]), volume(), "file")
+@pytest.mark.parametrize(
+    ("planes", "filled"),
+    [
+        ((0, 5), [9, 0, 0, 0, 0, 9]),  # two lesions of one slice each
+        ((0, 1, 5), [9, 9, 0, 0, 0, 9]),
+        ((0, 2, 4), [9, 9, 9, 9, 9, 0]),  # every second slice is drawn
+        ((0.4, 1.9, 3.4), [9, 9, 9, 9, 9, 0]),  # 1.5 slices apart: half of that, 0.75, beyond 3.4 ends at 4.15
+        ((3,), [0, 0, 0, 9, 0, 0]),
+    ],
+)
+def test_only_gaps_that_the_contours_spacing_explains_are_filled(planes, filled):
+    drawn = [contour((1.5, 4.5), (1.5, 4.5), k) for k in planes]
+    mask = rtstruct_masks(structures(nodes=drawn), volume(), "file")[0]["nodes"]
+    assert [int(mask[:, :, k].sum()) for k in range(6)] == filled
+
+
+def test_odd_items_are_named_and_the_others_taken():
+    good = contour((1.5, 4.5), (1.5, 4.5), 1)
+    without, empty, line, text = (contour((1.5, 4.5), (1.5, 4.5), 1) for _ in range(4))
+    del without.ContourData
+    empty.ContourData = None
+    line.ContourData = line.ContourData[:6]
+    del text.ContourGeometricType  # as good as closed
+    data = structures(tumour=[good], a=[without], b=[empty], c=[line], d=[text], e=[])
+    del data.StructureSetROISequence[4].ROIName
+    del data.ROIContourSequence[5].ContourSequence
+    masks, problems = rtstruct_masks(data, volume(), "rs.dcm")
+    assert {name: int(mask.sum()) for name, mask in masks.items()} == {"tumour": 9, "ROI 5": 9}
+    assert problems == [
+        "rs.dcm: a contour of 'a' has no ContourData (3006,0050)",
+        "rs.dcm: a contour of 'b' has no ContourData (3006,0050)",
+        "rs.dcm: a contour of 'c' has 2 points, which enclose nothing",
+    ]
+
+
+def test_two_rois_of_one_name_stay_two():
+    data = structures(gtv=[contour((1.5, 4.5), (1.5, 4.5), 1)], other=[contour((1.5, 3.5), (1.5, 3.5), 2)])
+    data.StructureSetROISequence[1].ROIName = "gtv"
+    masks, _ = rtstruct_masks(data, volume(), "file")
+    assert {name: int(mask.sum()) for name, mask in masks.items()} == {"gtv": 9, "gtv (2)": 4}
+
+
+def test_tilted_contours_are_named():
+    tilted = structures(tumour=[contour((1.5, 4.5), (1.5, 4.5), 1, tilt=1)])
+    masks, problems = rtstruct_masks(tilted, volume(), "file")
+    assert masks == {}
+    assert problems == ["file: a contour of 'tumour' does not lie in a slice of the PET"]
 
 
 def test_overlapping_structures_get_maps_of_their_own():

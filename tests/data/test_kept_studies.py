@@ -196,7 +196,7 @@ def test_a_bad_study_stops_the_run_before_its_first_window(entry, data_list, tmp
     save(np.zeros((4, 4, 4), np.uint8), entry.label)
     with pytest.raises(RuntimeError) as stopped:
         load_studies([data_list], "training", SETTINGS, cache_dir=tmp_path / "cache")
-    assert "shape (4, 4, 4)" in str(stopped.value.__cause__)
+    assert "shape [4, 4, 4]" in str(stopped.value.__cause__)
 
 
 def test_both_sections_of_train_json_take_the_folder(repo):

@@ -171,10 +171,10 @@ def test_every_problem_is_named(nnunet):
     assert "no image" in problems["no_image"]
     assert "no label" in problems["no_label"]
     assert "is empty" in problems["empty"]
-    assert "differ by up to" in problems["elsewhere"]
+    assert "lies up to 8.7 mm beside its study" in problems["elsewhere"]
     assert "without a name: 7" in problems["unnamed"]
-    assert "1.2e+04: not SUV" in problems["becquerel"]
-    assert "36 voxels are NaN" in problems["nan"]
+    assert "no SUV" in problems["becquerel"]
+    assert "36 of 216 voxels are NaN" in problems["nan"]
     assert "cannot be read" in problems["broken"]
     assert len(problems) == 8
 
@@ -204,7 +204,7 @@ def test_monai_label_quality_and_names(tmp_path):
     assert {name: entry.label.parent.name for name, entry in entries.items()} == {
         "a": "final", "b": "final", "c": "original"
     }  # fmt: skip
-    assert {name: entry.quality for name, entry in entries.items()} == {"a": "high", "b": "low", "c": "low"}
+    assert {name: entry.quality for name, entry in entries.items()} == {"a": "low", "b": "low", "c": "low"}
     assert entries["a"].label_names == {1: "liver", 2: "lesion"}
     assert entries["b"].label_names == {3: "spleen"}  # as stored with it
 
@@ -239,8 +239,8 @@ def test_a_label_without_an_image_or_a_name_or_in_another_format(tmp_path):
     save(tmp_path / "b.nii.gz", uptake())
     save(tmp_path / "labels" / "original" / "b.nii.gz", labels(1))
     problems = problems_of(find_monai_label(tmp_path))
-    assert "b.nrrd is no NIfTI" in problems["b"]
-    assert "c.seg.nrrd is no NIfTI" in problems["c"]
+    assert "b.nrrd cannot be read" in problems["b"]
+    assert "no image for label" in problems["c"]
     assert "no image" in problems["gone"]
     assert "without a name: 1" in problems["a"]
 

@@ -41,5 +41,5 @@ def test_a_seg_of_another_series_is_refused(volume, tmp_path):
         read_seg(seg, volume)
     with pytest.raises(ValueError, match="not read from DICOM"):
         read_seg(seg, PetVolume(np.ones(SHAPE, np.float32), AFFINE))
-    with pytest.raises(ValueError, match="cannot be read as DICOM SEG"):
+    with pytest.raises(ValueError, match="is no DICOM SEG"):
         read_seg(volume.source.files[0], volume)

@@ -14,13 +14,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from monailabel.datastore.local import DataModel, ImageLabelModel
 from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
+from numpy.typing import NDArray
 
 from lib.click_request import BadRequest
 from lib.kept_files import PRIVATE, keep, put_aside
-from lib.label_maps import put_target, read_label_map
+from lib.label_maps import named_segments, narrow, put_target, read_label_map
 from lib.label_quality import LOW, give_quality, said_quality
 from lib.last_masks import LastMasks
 from lib.mask_files import nifti_bytes
@@ -30,6 +32,8 @@ from lib.saved_targets import describe_targets
 from lib.series_folders import SeriesFolder, find_series_folders
 from lib.shared_index import SharedIndex
 from lib.volumes import Volumes, write_study_nifti
+from seganypet.data.label_reading import LabelMap
+from seganypet.pet import PetVolume
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +60,7 @@ class StudyStore(SharedIndex):
         self._converting = threading.Lock()
         self._looked = 0.0
         self.root = Path(folder)
-        self._series = self._find_series()
+        self._series: list[SeriesFolder] | None = None  # looked for once the index is known, which names them
         patterns = tuple(f"*{extension}" for extension in IMAGE_EXTENSIONS)
         super().__init__(folder, extensions=patterns, auto_reload=auto_reload)
 
@@ -100,12 +104,16 @@ class StudyStore(SharedIndex):
         if series_uid is None:
             return str(path.resolve())
         file = self.root / PRIVATE / "images" / f"{self.study_id(image_id)}.nii.gz"
+        made_of = file.with_name(f"{file.name}.made_of")
         with self._converting:
-            if not file.exists() or file.stat().st_mtime < path.stat().st_mtime:
+            # by content: a header that was corrected in place changes the SUV, and no folder's time
+            volume = self.volumes.study(path, series_uid)[0]
+            if not (file.exists() and made_of.exists() and made_of.read_text() == volume.content_hash):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 partial = file.with_name(f"partial-{file.name}")
-                write_study_nifti(self.volumes.study(path, series_uid)[0], partial)
+                write_study_nifti(volume, partial)
                 partial.replace(file)
+                keep(volume.content_hash.encode(), made_of)
         return str(file)
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
@@ -191,36 +199,67 @@ class StudyStore(SharedIndex):
         study_id = self.study_id(image_id)
         volume = self.volumes.study(*self.source(study_id))[0]
         label = read_label_map(Path(label_filename), volume)
-        info = {**(label_info or {}), "ts": int(time.time()), "reader": READER.get()}
-        folder = self.root / "labels" / tag
+        said = {**(label_info or {}), "ts": int(time.time()), "reader": READER.get()}
+        while True:
+            # reading, packing and measuring take half a second: no click waits for them, so none of it is locked
+            before = self._label(study_id, tag)
+            labelled, info = self._merged(study_id, tag, label, said, before, volume, quality)
+            content = nifti_bytes(narrow(labelled), volume.affine)
+            with self._lock:
+                if self._label(study_id, tag) != before:
+                    continue  # somebody saved in between: what is merged is merged with that
+                self._put_label(study_id, tag, content, info, before)
+                return study_id
+
+    def _label(self, study_id: str, tag: str) -> DataModel | None:
+        """What the index says of a label just now, None where there is none; a copy."""
         with self._lock:
             self._init_from_datastore_file()
-            labels = self._datastore.objects[study_id].labels
-            before = labels.get(tag)
-            known = before.info if before else {}
-            old = folder / f"{study_id}{before.ext}" if before else None
-            content, labelled = Path(label_filename).read_bytes(), label.voxels
-            if info.get("label"):
-                voxels = read_label_map(old, volume).voxels if old else None
-                names = known.get("label_info", [])
-                labelled, info["label_info"] = put_target(label.voxels > 0, str(info["label"]), voxels, names)
-                content, extension = nifti_bytes(labelled, volume.affine), ".nii.gz"
-            info |= describe_targets(labelled, info, known, volume)
-            give_quality(info, quality, known)
-            for entry in info["targets"]:
-                entry |= self.last_masks.came_from(study_id, entry["name"], labelled == entry["idx"])
-                if entry.get("edited") is False and tag == FINAL:
-                    self.last_masks.note_saved(study_id, entry["name"])
-            target, said = folder / f"{study_id}{extension}", folder / f"{study_id}.json"
-            for file in (old, said):
-                if file:
-                    put_aside(self.root, file, "replaced")
-            info["name"] = target.name
-            keep(content, target)
-            keep(json.dumps(info, indent=2, default=str).encode(), said)
-            labels[tag] = DataModel(info=info, ext=extension)
-            self._update_datastore_file()
-            return study_id
+            label = self._datastore.objects[study_id].labels.get(tag)
+            return None if label is None else label.model_copy(deep=True)
+
+    def _merged(
+        self,
+        study_id: str,
+        tag: str,
+        label: LabelMap,
+        said: dict[str, Any],
+        before: DataModel | None,
+        volume: PetVolume,
+        quality: str,
+    ) -> tuple[NDArray[np.int16], dict[str, Any]]:
+        """The label map to be kept and what is said of it."""
+        known = before.info if before else {}
+        info = dict(said)
+        labelled, info["label_info"] = named_segments(label, said)
+        if info.get("label"):
+            old = read_label_map(self.root / "labels" / tag / f"{study_id}{before.ext}", volume) if before else None
+            labelled, info["label_info"] = put_target(
+                label.voxels > 0, str(info["label"]), old.voxels if old else None, known.get("label_info", [])
+            )
+        info |= describe_targets(labelled, info, known, volume)
+        give_quality(info, quality, known)
+        for entry in info["targets"]:
+            entry |= self.last_masks.came_from(study_id, entry["name"], labelled == entry["idx"])
+        return labelled, info
+
+    def _put_label(
+        self, study_id: str, tag: str, content: bytes, info: dict[str, Any], before: DataModel | None
+    ) -> None:
+        """Files and index, under the lock; what was there moves to .seganypet/replaced."""
+        folder = self.root / "labels" / tag
+        target, said = folder / f"{study_id}.nii.gz", folder / f"{study_id}.json"
+        for file in (folder / f"{study_id}{before.ext}" if before else None, said):
+            if file:
+                put_aside(self.root, file, "replaced")
+        info["name"] = target.name
+        keep(content, target)
+        keep(json.dumps(info, indent=2, default=str).encode(), said)
+        self._datastore.objects[study_id].labels[tag] = DataModel(info=info, ext=".nii.gz")
+        self._update_datastore_file()
+        for entry in info["targets"]:
+            if entry.get("edited") is False and tag == FINAL:
+                self.last_masks.note_saved(study_id, entry["name"])
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add to what is said of a label, also in the JSON beside it; a quality becomes that of all its targets.
@@ -284,6 +323,8 @@ class StudyStore(SharedIndex):
                 info = {"ts": int(time.time()), "name": file}
                 objects[study_id] = ImageLabelModel(image=DataModel(info=info, ext=extension))
                 added += 1
+        if self._series is None:
+            self._series = self._find_series()
         for series in self._series:
             known = objects.get(series.study_id)
             if known is not None and known.image.ext != DICOM:
@@ -328,4 +369,10 @@ class StudyStore(SharedIndex):
         self._reconcile_datastore()
 
     def _find_series(self) -> list[SeriesFolder]:
-        return find_series_folders(self.root, skip=NO_STUDIES)
+        index = getattr(self, "_datastore", None)  # not there yet while this object is made
+        known = {
+            study: str(entry.image.info["series_uid"])
+            for study, entry in (index.objects.items() if index is not None else ())
+            if entry.image.ext == DICOM and "series_uid" in entry.image.info
+        }
+        return find_series_folders(self.root, skip=NO_STUDIES, known=known)

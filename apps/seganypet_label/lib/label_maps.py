@@ -1,60 +1,64 @@
-"""Label maps on a study's grid: read, checked, and one target put into what was saved before."""
+"""Label maps on a study's grid: read by the bundle's checked reader, and one target put into what was saved before."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import nrrd
 import numpy as np
 from numpy.typing import NDArray
 
 from lib.click_request import BadRequest
+from seganypet.data.label_reading import LARGEST_LABEL, LabelError, LabelMap
+from seganypet.data.label_reading import read_label_map as read_checked
 from seganypet.pet import PetVolume
-from seganypet.pet.axes import LPS_RAS
-
-LARGEST_LABEL = 255
-
-
-@dataclass(frozen=True)
-class LabelMap:
-    """Whole numbers on a grid.
-
-    Args:
-        voxels: [i, j, k], 0 where nothing is labelled.
-        affine: 4×4, voxel → RAS mm.
-    """
-
-    voxels: NDArray[Any]
-    affine: NDArray[np.float64]
 
 
 def read_label_map(path: Path, volume: PetVolume) -> LabelMap:
-    """A label map that a client sent for a study.
+    """A label map that a client sent for a study, on the study's grid.
 
     Raises:
-        BadRequest: not a readable .nii, .nii.gz or .nrrd, or not on the study's grid.
+        BadRequest: not a readable label map, values that are no labels, or another grid.
     """
     try:
-        label = _read_nrrd(path) if path.name.lower().endswith(".nrrd") else _read_nifti(path)
-    except Exception as error:  # the readers raise whatever a broken file makes them raise
-        raise BadRequest(f"the label cannot be read: {error}") from None
-    if label.voxels.shape != volume.shape:
-        raise BadRequest(f"the label has shape {list(label.voxels.shape)}, its study {list(volume.shape)}")
-    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=float)
-    corners[:, :3] *= np.array(volume.shape) - 1
-    apart_mm = np.linalg.norm((corners @ (label.affine - volume.affine).T)[:, :3], axis=1).max()
-    if apart_mm > 0.5 * min(volume.spacing_mm):
-        raise BadRequest(f"the label lies up to {apart_mm:.1f} mm beside its study; save it on the study's own grid")
-    return label
+        return read_checked(path, volume)
+    except LabelError as error:
+        raise BadRequest(str(error).replace(str(path), "").replace("label  ", "the label ")) from None
+
+
+def named_segments(label: LabelMap, info: Mapping[str, Any]) -> tuple[NDArray[np.int16], list[dict[str, Any]]]:
+    """A label map with values as its `label_info` says, and that info; the file's own names count where it is silent.
+
+    Slicer numbers its segments in the request, and may store them in layers under one value each: what has the same
+    name gets the request's number.
+
+    Args:
+        label: as read.
+        info: of the request; its `label_info` is [{"name": ..., "idx": ...}].
+    """
+    said = info.get("label_info")
+    listed = [dict(entry) for entry in said if isinstance(entry, Mapping)] if isinstance(said, list) else []
+    if not label.names:
+        return label.voxels, listed
+    if not listed:
+        return label.voxels, [{"name": name, "idx": value} for value, name in sorted(label.names.items())]
+    wanted = {
+        str(entry["name"]): int(entry.get("idx", place))
+        for place, entry in enumerate(listed, start=1)
+        if entry.get("name") and str(entry.get("idx", place)).isdecimal()
+    }
+    if set(wanted) != set(label.names.values()) or len(set(wanted.values())) < len(wanted):
+        return label.voxels, listed
+    voxels = np.zeros_like(label.voxels)
+    for value, name in label.names.items():
+        voxels[label.voxels == value] = wanted[name]
+    return voxels, listed
 
 
 def put_target(
     mask: NDArray[np.bool_], name: str, before: NDArray[Any] | None, label_info: Sequence[Mapping[str, Any]]
-) -> tuple[NDArray[np.uint8], list[dict[str, Any]]]:
+) -> tuple[NDArray[np.int16], list[dict[str, Any]]]:
     """One target's mask put into a study's label map: the others stay, where they overlap the newest wins.
 
     Args:
@@ -71,7 +75,7 @@ def put_target(
     """
     info = [dict(entry) for entry in label_info]
     taken = [int(entry["idx"]) for entry in info]
-    labels = np.zeros(mask.shape, np.uint8) if before is None else before.astype(np.uint8)
+    labels = np.zeros(mask.shape, np.int16) if before is None else before.astype(np.int16)
     index = next((int(entry["idx"]) for entry in info if entry["name"] == name), 0)
     if not index:
         index = max([int(labels.max(initial=0)), *taken]) + 1
@@ -83,21 +87,6 @@ def put_target(
     return labels, info
 
 
-def _read_nifti(path: Path) -> LabelMap:
-    image: Any = nib.load(path)
-    return LabelMap(np.asanyarray(image.dataobj), image.affine)
-
-
-def _read_nrrd(path: Path) -> LabelMap:
-    voxels, header = nrrd.read(str(path))
-    directions = np.asarray(header["space directions"], dtype=float)
-    if voxels.ndim == 4:  # Slicer's .seg.nrrd: layers of segments, which may overlap
-        voxels, directions = voxels.max(axis=0), directions[1:]
-    affine = np.eye(4)
-    affine[:3, :3], affine[:3, 3] = directions.T, header["space origin"]
-    space = str(header.get("space", "")).lower()
-    if space in ("left-posterior-superior", "lps"):
-        affine = LPS_RAS @ affine
-    elif space not in ("right-anterior-superior", "ras"):
-        raise ValueError(f"its space is {space!r}, neither left-posterior-superior nor right-anterior-superior")
-    return LabelMap(voxels, affine)
+def narrow(labels: NDArray[np.int16]) -> NDArray[Any]:
+    """The same in uint8 where its values fit, which every viewer opens."""
+    return labels.astype(np.uint8) if labels.max(initial=0) <= np.iinfo(np.uint8).max else labels

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from lib.names import is_study_id
 from seganypet.pet import PetSeries
@@ -36,7 +37,9 @@ class SeriesFolder:
     about: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_series_folders(root: Path, skip: tuple[str, ...] = ()) -> list[SeriesFolder]:
+def find_series_folders(
+    root: Path, skip: tuple[str, ...] = (), known: Mapping[str, str] = MappingProxyType({})
+) -> list[SeriesFolder]:
     """The PET series under a folder that can be read, sorted by folder and UID.
 
     Headers only; a file that has not changed is not opened again. What cannot be read is logged with the reason; a
@@ -45,7 +48,9 @@ def find_series_folders(root: Path, skip: tuple[str, ...] = ()) -> list[SeriesFo
     Args:
         root: the studies folder.
         skip: names of folders directly under it that hold no studies.
+        known: study id → series UID of what was listed before; a series keeps its id when others join its folder.
     """
+    ids = {uid: study_id for study_id, uid in known.items()}
     found: dict[str, SeriesFolder] = {}
     for files in _groups(root, skip):
         series = sorted(_readable(files), key=lambda one: (one.folder, one.uid))
@@ -53,7 +58,11 @@ def find_series_folders(root: Path, skip: tuple[str, ...] = ()) -> list[SeriesFo
             folder = one.folder.relative_to(root).as_posix()
             name = _as_id(root.name if folder == "." else folder)
             alone = name not in found and sum(other.folder == one.folder for other in series) == 1
-            study_id = name if alone else f"{name}_{_as_id(one.uid[-UID_DIGITS:].lstrip('.'))}"
+            by_uid = f"{name}_{_as_id(one.uid[-UID_DIGITS:].lstrip('.'))}"
+            taken = name in known and known[name] != one.uid and any(other.uid == known[name] for other in series)
+            study_id = ids.get(one.uid) or (name if alone and not taken else by_uid)
+            if study_id not in (name, by_uid):
+                study_id = name if alone and not taken else by_uid  # it moved to another folder
             if study_id in found:
                 logger.warning("PET series %s in %s is not listed: it is there twice", one.uid, one.folder)
             else:

@@ -7,8 +7,8 @@ A list is JSON in MONAI's decathlon style, paths relative to the file that holds
                    "label_names": {"6": "liver", "101": "lesion_1"}, "quality": "high"}],
      "validation": [], "test": []}
 
-`quality` is "high" (checked by an expert) or "low" (made by a machine or a novice). An entry without `label_names`
-takes the list's `labels`. Label value 0 is background and is never named.
+`quality` is "high" (checked by an expert) or "low" (made by a machine or a novice); an entry that does not say counts
+as low. An entry without `label_names` takes the list's `labels`. Label value 0 is background and is never named.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from seganypet.data.json_file import read_json
+from seganypet.data.label_reading import LabelError, on_grid_of, read_label_map
+from seganypet.pet import PetReadError, read_pet
 
 SECTIONS = ("training", "validation", "test")
 QUALITIES = ("high", "low")
+UNSAID_QUALITY = "low"
+"""Of a label of which nobody said that an expert checked it, in a data list and in a studies folder alike."""
 
 
 @dataclass(frozen=True)
@@ -150,31 +153,26 @@ def find_problems(entries: Iterable[Entry]) -> list[str]:
 
 def _voxel_problems(entry: Entry) -> list[str]:
     try:
-        label: Any = nib.load(entry.label)
-        values = np.unique(np.asarray(label.dataobj))
-    except Exception as error:
-        return [f"label {entry.label} cannot be read: {error}"]
+        label = read_label_map(entry.label)
+    except LabelError as error:
+        return [str(error)]
+    values = np.unique(label.voxels)
     problems = []
     missing = [f"{name} ({value})" for value, name in entry.label_names.items() if value not in values]
     if missing:
         problems.append(f"label {entry.label} holds no voxel of {', '.join(missing)}")
-    if not entry.image.is_file():
-        return problems
     try:
-        image: Any = nib.load(entry.image)
-        voxels = np.asarray(image.dataobj)
-    except Exception as error:
+        volume = read_pet(entry.image)
+    except (PetReadError, FileNotFoundError, ValueError) as error:
         return [*problems, f"cannot be read: {error}"]
-    if image.shape != label.shape:
-        problems.append(f"has {image.shape} voxels, its label {label.shape}")
-    elif not np.allclose(image.affine, label.affine, atol=0.01):
-        apart = float(np.abs(image.affine - label.affine).max())
-        problems.append(f"lies on another grid than its label: the affines differ by up to {apart:.3g} mm")
-    if not np.isfinite(voxels).all():
-        problems.append(f"{np.count_nonzero(~np.isfinite(voxels))} voxels are NaN or infinite")
-    elif voxels.max() > 1000:
-        problems.append(f"highest value {voxels.max():.4g}: not SUV")
-    elif voxels.max() <= 0:
+    try:
+        on_grid_of(label, volume, entry.label)
+    except LabelError as error:
+        problems.append(str(error))
+    if not volume.suv_known:
+        assert volume.suv_provenance is not None
+        problems.append(f"no SUV: {volume.suv_provenance.reason}")
+    elif volume.voxels.max() <= 0:
         problems.append("no voxel above 0")
     return problems
 
@@ -195,7 +193,7 @@ def _entry(
         paths[key] = Path(os.path.normpath(home / value))
         if check_files and not paths[key].exists():
             problems.append(f"{where}: no {key} at {paths[key]}")
-    quality = row.get("quality", "high")
+    quality = row.get("quality", UNSAID_QUALITY)
     if quality not in QUALITIES:
         problems.append(f"{where}: quality must be one of {', '.join(QUALITIES)}, got {quality!r}")
     names = _label_names(row["label_names"], f"{where}.label_names", problems) if "label_names" in row else named

@@ -6,13 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
 from monai.transforms.transform import Transform
 from torch import Tensor
 
 from seganypet.data.data_list import Entry
+from seganypet.data.label_reading import read_label_map
 from seganypet.data.preprocessing import WorkingGrid, estimate_suv_factor
 from seganypet.data.targets import Target, is_lesion, split_targets
 from seganypet.networks.settings import NetworkSettings
@@ -66,7 +66,7 @@ class LoadStudy(Transform):
         only_lesions: take lesion labels alone.
 
     Raises:
-        ValueError: image and label of different geometry, or a label map without any named target.
+        ValueError: a label map that cannot be used, see `read_label_map`, or one without any named target.
     """
 
     def __init__(
@@ -78,12 +78,7 @@ class LoadStudy(Transform):
 
     def __call__(self, entry: Entry) -> WorkingStudy:
         volume = read_pet(entry.image)
-        label_image: Any = nib.load(entry.label)
-        labels = np.asarray(label_image.dataobj)
-        if labels.shape != volume.shape:
-            raise ValueError(f"label {entry.label} has shape {labels.shape}, its image {entry.image} {volume.shape}")
-        if not np.allclose(label_image.affine, volume.affine, atol=1e-2):
-            raise ValueError(f"label {entry.label} lies elsewhere in space than its image {entry.image}")
+        labels = read_label_map(entry.label, volume).voxels
         grid = WorkingGrid(volume.shape, np.asarray(volume.affine, dtype=float), self.settings.spacing_mm)
         uptake = grid.turn(volume.voxels)
         if not volume.suv_known:  # float16 holds no Bq/mL; z-scores do not see the factor

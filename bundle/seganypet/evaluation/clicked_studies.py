@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
 from monai.data import MetaTensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seganypet.data.data_list import Entry, read_data_list
+from seganypet.data.label_reading import read_label_map
 from seganypet.data.preprocessing import estimate_suv_factor
 from seganypet.data.targets import is_lesion
 from seganypet.evaluation.study_requests import read_study_requests
@@ -80,7 +80,8 @@ class LabelledTargets(Dataset):
         self.items: list[tuple[Entry, int, int]] = []  # entry, label value, component (0: the whole label)
         self._reader = _Reader()
         for entry in (entry for path in data_lists for entry in read_data_list(path)[section]):
-            labels, voxel_ml = read_labels(entry.label)
+            label = read_label_map(entry.label)
+            labels, voxel_ml = label.voxels, float(abs(np.linalg.det(label.affine[:3, :3]))) / 1000
             for value, name in sorted(entry.label_names.items()):
                 if name in leave_out:
                     continue
@@ -100,13 +101,11 @@ class LabelledTargets(Dataset):
         """image [1, I, J, K] with its affine, target [1, I, J, K] bool, name, label_name, lesion, volume.
 
         Raises:
-            ValueError: a label map of another shape than its image.
+            ValueError: a label map that cannot be used.
         """
         entry, value, part = self.items[index]
         volume = self._reader.read(entry.image)
-        labels, _ = read_labels(entry.label)
-        if labels.shape != volume.shape:
-            raise ValueError(f"label {entry.label} has shape {labels.shape}, its image {entry.image} {volume.shape}")
+        labels = read_label_map(entry.label, volume).voxels
         target = labels == value if part == 0 else ndimage.label(labels == value)[0] == part
         return {
             "image": as_tensor(volume),
@@ -128,12 +127,6 @@ class _Reader:
         if self._last is None or self._last[0] != path:
             self._last = (path, read_pet(path))
         return self._last[1]
-
-
-def read_labels(path: Path) -> tuple[np.ndarray, float]:
-    """A label map [i, j, k] and the volume of its voxels in mL."""
-    image: Any = nib.load(path)
-    return np.asarray(image.dataobj), float(abs(np.linalg.det(image.affine[:3, :3]))) / 1000
 
 
 def as_tensor(volume: PetVolume) -> MetaTensor:

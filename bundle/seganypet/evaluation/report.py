@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
 from seganypet.clicks import Click
 from seganypet.data.data_list import Entry
+from seganypet.data.label_reading import read_label_map
 from seganypet.data.targets import is_lesion
 from seganypet.evaluation.metrics import surface_dice
 from seganypet.evaluation.protocol import click_curve
@@ -98,7 +98,7 @@ def evaluate_entries(
         max_organs: at most so many organs of a study, in the order of their values.
 
     Raises:
-        ValueError: a label map of another shape than its image.
+        ValueError: a label map that cannot be used.
     """
     for entry in entries:
         yield evaluate_study(
@@ -117,10 +117,7 @@ def evaluate_study(
 ) -> list[TargetResult]:
     """The click protocol on every target of one study; arguments as in `evaluate_entries`."""
     volume = read_pet(entry.image)
-    label_image: Any = nib.load(entry.label)
-    labels = np.asarray(label_image.dataobj)
-    if labels.shape != volume.shape:
-        raise ValueError(f"label {entry.label} has shape {labels.shape}, its image {entry.image} {volume.shape}")
+    labels = read_label_map(entry.label, volume).voxels
     names = {value: name for value, name in entry.label_names.items() if name not in leave_out}
     lesions = np.isin(labels, [value for value, name in entry.label_names.items() if is_lesion(name)])
     results, organs = [], 0

@@ -136,10 +136,20 @@ def write_mask_nifti(mask: NDArray[Any], volume: PetVolume, path: str | Path) ->
     return path
 
 
+def open_nifti(path: Path) -> tuple[Any, NDArray[np.float64]]:
+    """A NIfTI as nibabel opens it, its voxels not read yet, and 4×4, voxel → RAS mm, as the viewers see it."""
+    image = _opened(path)
+    affine = np.array(_geometry(image, path), dtype=np.float64)
+    affine[:3] *= _MM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1.0)
+    if not int(image.header["sform_code"]) and not int(image.header["qform_code"]):
+        logger.warning("%s has neither sform nor qform: orientation is a guess, spacing from pixdim", path)
+    return image, affine
+
+
 def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Voxels [i, j, k] in float32 and the affine in mm."""
     try:
-        image: Any = _opened(path)
+        image, affine = open_nifti(path)
         shape = image.shape
         if len(shape) > 3 and all(length == 1 for length in shape[3:]):
             shape = shape[:3]
@@ -150,10 +160,6 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         voxels = image.get_fdata(dtype=np.float32, caching="unchanged").reshape(shape, order="F")
     except (ImageFileError, EOFError, OSError, zlib.error) as error:
         raise PetReadError(f"{path} cannot be read as NIfTI, it may be truncated: {error}") from error
-    affine = np.array(_geometry(image, path), dtype=np.float64)
-    affine[:3] *= _MM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1.0)
-    if not int(image.header["sform_code"]) and not int(image.header["qform_code"]):
-        logger.warning("%s has neither sform nor qform: orientation is a guess, spacing from pixdim", path)
     return voxels, affine
 
 

@@ -1,52 +1,145 @@
-"""A DICOM SEG back as masks on the grid of the PET series it refers to."""
+"""A DICOM SEG as masks on the grid of the PET series it was drawn on: one reader for archives and for cohorts.
+
+By geometry: frames lie where their plane position says, whether or not they name the slices they were derived from.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-from highdicom.seg import segread
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
+from seganypet.pet.axes import LPS_RAS
 from seganypet.pet.dicom_file import read_dicom
-from seganypet.pet.headers import header_text
+from seganypet.pet.errors import PetReadError
+from seganypet.pet.headers import header_text, named
 from seganypet.pet.volume import PetVolume
+
+_FRAME = "FrameOfReferenceUID"
+ON_GRID = 0.05  # voxels that a frame's pixels may lie beside the PET's
 
 
 def read_seg(path: str | Path, volume: PetVolume) -> dict[str, NDArray[np.bool_]]:
-    """The segments of a DICOM SEG (BINARY), bit by bit.
+    """The segments of a DICOM SEG.
 
     Args:
         path: of the file.
-        volume: read from the DICOM series that the SEG refers to.
+        volume: the PET whose grid the masks get.
 
     Returns:
-        Segment label → mask [i, j, k]; a label that occurs twice gets its segment's number.
+        Segment label → mask [i, j, k]. A label that occurs twice gets its segment's number, a segment without one is
+        called after its number. A fractional SEG is cut at one half.
 
     Raises:
-        ValueError: no SEG, a fractional one, a volume that is not DICOM, or a SEG of other slices.
+        PetReadError: no SEG, one whose fields are missing (they are named), or frames on another grid than the PET's.
     """
-    if volume.source is None or not volume.source.is_dicom:
-        raise ValueError("a DICOM SEG refers to DICOM slices; this volume was not read from DICOM")
-    try:
-        seg = segread(path)
-    except Exception as error:  # highdicom raises whatever a file makes it raise
-        raise ValueError(f"{path} cannot be read as DICOM SEG: {error}") from None
-    if seg.SegmentationType != "BINARY":
-        raise ValueError(f"{path} is a {seg.SegmentationType} SEG, BINARY is read")
-    uids = [header_text(read_dicom(file, pixels=False), "SOPInstanceUID") or "" for file in volume.source.files]
-    known = {str(uid) for _, _, uid in seg.get_source_image_uids()}
-    if not known & set(uids):
-        raise ValueError(f"{path} refers to none of the slices of series {volume.source.series_uid}")
-    i, j, _ = volume.shape
-    if (seg.Columns, seg.Rows) != (i, j):
-        raise ValueError(f"{path} has slices of {seg.Columns} × {seg.Rows} voxels, the series of {i} × {j}")
-    pixels = seg.get_pixels_by_source_instance(
-        uids, ignore_spatial_locations=True, assert_missing_frames_are_empty=True
-    )  # [k, j, i, segments]
-    masks: dict[str, NDArray[np.bool_]] = {}
-    for index, number in enumerate(seg.segment_numbers):
-        label = str(seg.get_segment_description(number).segment_label)
-        name = label if label not in masks else f"{label} ({number})"
-        masks[name] = np.ascontiguousarray(pixels[..., index].T).astype(bool)
+    path = Path(path)
+    segmentation = read_dicom(path)
+    if header_text(segmentation, "Modality") != "SEG" or "SegmentSequence" not in segmentation:
+        raise PetReadError(f"{path} is no DICOM SEG")
+    _check_series(segmentation, volume, path)
+    names = _segment_names(segmentation, path)
+    masks = {name: np.zeros(volume.shape, bool) for name in names.values()}
+    frames = _frames(segmentation, path)
+    groups = segmentation.get("PerFrameFunctionalGroupsSequence") or []
+    if len(groups) != len(frames):
+        raise PetReadError(f"{path} has {len(frames)} frames and describes {len(groups)}")
+    to_voxels = np.linalg.inv(volume.affine)
+    for frame, group in zip(frames, groups, strict=True):
+        number = _segment_number(segmentation, group, names, path)
+        rows, columns = np.nonzero(frame)
+        ras = _frame_affine(segmentation, group, path) @ np.stack(
+            [columns, rows, np.zeros_like(rows), np.ones_like(rows)]
+        )
+        ijk = (to_voxels @ ras)[:3]
+        voxels = np.round(ijk).astype(int)
+        if voxels.size and np.abs(ijk - voxels).max() > ON_GRID:
+            raise PetReadError(f"{path} lies on another grid than its PET: pixels {ijk[:, 0].round(2).tolist()} and on")
+        if voxels.size and ((voxels < 0).any() or (volume.shape <= voxels.T).any()):
+            raise PetReadError(f"{path} reaches beyond its PET")
+        masks[names[number]][tuple(voxels)] = True
     return masks
+
+
+def _check_series(segmentation: Dataset, volume: PetVolume, path: Path) -> None:
+    """Raises where a SEG names another series, in another frame of reference, than the volume's."""
+    if volume.source is None or not volume.source.is_dicom:
+        raise PetReadError(f"{path}: a DICOM SEG refers to DICOM slices; the volume was not read from DICOM")
+    series = {header_text(item, "SeriesInstanceUID") for item in segmentation.get("ReferencedSeriesSequence") or []}
+    if not series or volume.source.series_uid in series:
+        return
+    frame = header_text(read_dicom(volume.source.files[0], pixels=False, only=[_FRAME]), _FRAME)
+    if frame is None or header_text(segmentation, _FRAME) != frame:
+        raise PetReadError(f"{path} refers to none of the slices of series {volume.source.series_uid}")
+
+
+def _segment_names(segmentation: Dataset, path: Path) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for place, segment in enumerate(segmentation.SegmentSequence, start=1):
+        number = int(segment.get("SegmentNumber") or place)
+        label = header_text(segment, "SegmentLabel") or f"segment {number}"
+        if number in names:
+            raise PetReadError(f"{path} has two segments of {named('SegmentNumber')} {number}")
+        names[number] = label if label not in names.values() else f"{label} ({number})"
+    return names
+
+
+def _frames(segmentation: Dataset, path: Path) -> NDArray[np.bool_]:
+    """[frames, rows, columns]."""
+    try:
+        pixels = np.asarray(segmentation.pixel_array)
+    except Exception as error:  # pydicom raises whatever a broken file makes it raise
+        raise PetReadError(f"{path}: its pixels cannot be read: {error}") from error
+    pixels = pixels[None] if pixels.ndim == 2 else pixels
+    kind = header_text(segmentation, "SegmentationType") or "BINARY"
+    if kind == "FRACTIONAL":
+        return pixels > 0.5 * float(segmentation.get("MaximumFractionalValue") or 1)
+    if kind != "BINARY":
+        raise PetReadError(f"{path}: {named('SegmentationType')} is {kind}, BINARY and FRACTIONAL are read")
+    return pixels > 0
+
+
+def _segment_number(segmentation: Dataset, group: Dataset, names: dict[int, str], path: Path) -> int:
+    identification = _group(segmentation, group, "SegmentIdentificationSequence", path)
+    text = header_text(identification, "ReferencedSegmentNumber")
+    if text is None or not text.isdigit() or int(text) not in names:
+        raise PetReadError(f"{path}: {named('ReferencedSegmentNumber')} is {text}; there are segments {sorted(names)}")
+    return int(text)
+
+
+def _frame_affine(segmentation: Dataset, group: Dataset, path: Path) -> NDArray[np.float64]:
+    """4×4, (column, row, 0) of a frame → RAS mm."""
+    position, orientation, spacing = (
+        _numbers(_group(segmentation, group, sequence, path), keyword, count, path)
+        for sequence, keyword, count in (
+            ("PlanePositionSequence", "ImagePositionPatient", 3),
+            ("PlaneOrientationSequence", "ImageOrientationPatient", 6),
+            ("PixelMeasuresSequence", "PixelSpacing", 2),
+        )
+    )
+    affine = np.eye(4)
+    affine[:3, 0] = orientation[:3] * spacing[1]
+    affine[:3, 1] = orientation[3:] * spacing[0]
+    affine[:3, 3] = position
+    return LPS_RAS @ affine
+
+
+def _numbers(item: Dataset, keyword: str, count: int, path: Path) -> NDArray[np.float64]:
+    text = header_text(item, keyword) or ""
+    try:
+        numbers = np.array([float(part) for part in text.split("\\")])
+    except ValueError:
+        numbers = np.zeros(0)
+    if numbers.shape != (count,):
+        raise PetReadError(f"{path}: {named(keyword)} is {text!r}, {count} numbers are needed")
+    return numbers
+
+
+def _group(segmentation: Dataset, group: Dataset, keyword: str, path: Path) -> Dataset:
+    """A functional group of one frame, from the frame's own or the shared ones."""
+    for holder in (group, *(segmentation.get("SharedFunctionalGroupsSequence") or [])):
+        if keyword in holder and holder[keyword].value:
+            return holder[keyword].value[0]
+    raise PetReadError(f"{path} says nothing of {named(keyword)}")

@@ -28,6 +28,7 @@ _FIELDS = [
     "SeriesDescription",
     "SeriesDate",
     "PatientID",
+    "FrameOfReferenceUID",
     "ImageType",
     "SeriesType",
     "CorrectedImage",
@@ -47,6 +48,7 @@ class PetSeries:
         study_uid: StudyInstanceUID.
         patient_id: PatientID.
         date: SeriesDate as written, YYYYMMDD.
+        frame_uid: FrameOfReferenceUID.
         problem: why it cannot be read as one static, attenuation-corrected PET volume; None where it can.
     """
 
@@ -57,6 +59,7 @@ class PetSeries:
     study_uid: str = ""
     patient_id: str = ""
     date: str = ""
+    frame_uid: str = ""
     problem: str | None = None
 
     @property
@@ -120,6 +123,7 @@ def group_series(files: Iterable[Path]) -> tuple[list[PetSeries], dict[Path, Pet
                 study_uid=first.study_uid,
                 patient_id=first.patient_id,
                 date=first.date,
+                frame_uid=first.frame_uid,
                 problem=_problem_of_series(entries),
             )
         )
@@ -155,6 +159,7 @@ class _FileHeader:
     study_uid: str
     patient_id: str
     date: str
+    frame_uid: str
     problem: str | None
 
 
@@ -197,6 +202,7 @@ def _read_header(path: str, _mtime_ns: int, size: int) -> _FileHeader | None:
         texts["StudyInstanceUID"],
         texts["PatientID"],
         texts["SeriesDate"],
+        texts["FrameOfReferenceUID"],
         _problem(texts, sop_class),
     )
 

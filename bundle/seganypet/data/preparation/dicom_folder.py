@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seganypet.data.data_list import Entry
-from seganypet.data.preparation import dicom_seg, rtstruct
+from seganypet.data.preparation.dicom_references import series_drawn_on
 from seganypet.data.preparation.found import Found, FoundStudy
+from seganypet.data.preparation.rtstruct import rtstruct_masks
 from seganypet.pet import PetReadError, PetSeries, PetVolume, SuvUnavailableError, find_series, read_pet
 from seganypet.pet.dicom_file import read_dicom
 from seganypet.pet.nifti import write_mask_nifti
+from seganypet.pet.segmentation_import import read_seg
 
 STRUCTURES = ("RTSTRUCT", "SEG")
 
@@ -67,19 +69,18 @@ def _add(
 ) -> str:
     """Writes one structure file's study and returns its PET series' UID."""
     content = read_dicom(file)
-    reader = rtstruct if modality == "RTSTRUCT" else dicom_seg
-    uid = reader.referenced_series(content)
-    if uid is None or uid not in scans:
-        raise PetReadError(f"refers to series {uid}, which is no PET series here")
-    scan = scans[uid]
+    scan = series_drawn_on(content, scans)
+    uid = scan.uid
     if scan.problem is not None:
         raise PetReadError(f"its PET series {uid}: {scan.problem}")
     volume = read_pet(scan.folder, series_uid=uid)
-    masks = (
-        rtstruct.rtstruct_masks(content, volume, file)
-        if modality == "RTSTRUCT"
-        else dicom_seg.seg_masks(content, volume, file)
-    )
+    problems: list[str] = []
+    if modality == "RTSTRUCT":
+        masks, problems = rtstruct_masks(content, volume, file)
+    else:
+        masks = read_seg(file, volume)
+    for problem in problems:
+        found.report(str(file), problem)
     missing = sorted(structures - masks.keys())
     if missing:
         found.report(str(file), f"has no structure {', '.join(missing)}; it has {', '.join(sorted(masks))}")

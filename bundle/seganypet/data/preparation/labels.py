@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 
+from seganypet.data.label_reading import LabelError, read_label_map
 from seganypet.data.preparation.found import Found
 
 
@@ -15,21 +14,18 @@ def present_names(label: Path, names: dict[int, str], study: str, found: Found) 
     """The names of the values that occur; what is wrong with the map is noted in `found`.
 
     Args:
-        label: NIfTI label map.
-        names: what its values may mean.
+        label: label map.
+        names: what its values may mean; where there are none, the file's own.
         study: for the notes.
         found: gets them: a map that cannot be read, holds fractions, values without a name, or nothing.
     """
     try:
-        image: Any = nib.load(label)
-        values = np.unique(np.asarray(image.dataobj))
-    except Exception as error:
-        found.report(study, f"label {label} cannot be read: {error}")
+        read = read_label_map(label)
+    except LabelError as error:
+        found.report(study, str(error))
         return {}
-    if not np.array_equal(values, np.round(values)) or values.min() < 0:
-        found.report(study, f"label {label} holds values that are no labels: {values[:5].tolist()}")
-        return {}
-    whole = [int(value) for value in values if value > 0]
+    names = names or dict(read.names)
+    whole = [int(value) for value in np.unique(read.voxels) if value > 0]
     if not whole:
         found.report(study, f"label {label} is empty")
     unnamed = [value for value in whole if value not in names]

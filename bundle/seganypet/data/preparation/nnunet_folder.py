@@ -13,7 +13,7 @@ from seganypet.data.preparation.labels import present_names
 from seganypet.data.preparation.nnunet_splits import Fold
 
 PET_CHANNEL = re.compile(r"\b(pt|pet|suv)", re.IGNORECASE)
-ENDING = ".nii.gz"
+ENDING = ".nii.gz"  # where dataset.json names none, as nnU-Net's version 1
 
 
 def find_nnunet(
@@ -44,7 +44,7 @@ def find_nnunet(
     folder = Path(folder)
     description = _read_description(folder / "dataset.json")
     number = _pet_channel(description, folder) if channel is None else channel
-    names = _label_names(description)
+    names, ending = _label_names(description), str(description.get("file_ending") or ENDING)
     if fold is not None and splits is None:
         raise ValueError(f"fold {fold} of which splits? Name nnU-Net's splits_final.json by --splits")
     split = None if splits is None else Fold.read(splits, fold or 0)
@@ -52,14 +52,14 @@ def find_nnunet(
     for images, labels, section in (("imagesTr", "labelsTr", None), ("imagesTs", "labelsTs", "test")):
         if section == "test" and not (folder / labels).is_dir():
             continue
-        suffix = f"_{number:04d}{ENDING}"
+        suffix = f"_{number:04d}{ending}"
         cases = {path.name.removesuffix(suffix): path for path in sorted((folder / images).glob(f"*{suffix}"))}
-        masks = {path.name.removesuffix(ENDING): path for path in sorted((folder / labels).glob(f"*{ENDING}"))}
+        masks = {path.name.removesuffix(ending): path for path in sorted((folder / labels).glob(f"*{ending}"))}
         for case in sorted(cases.keys() | masks.keys()):
             if case not in cases:
                 found.report(case, f"no image {folder / images / (case + suffix)}")
             elif case not in masks:
-                found.report(case, f"no label {folder / labels / (case + ENDING)}")
+                found.report(case, f"no label {folder / labels / (case + ending)}")
             else:
                 here = present_names(masks[case], names, case, found)
                 entry = Entry(cases[case], masks[case], here, quality)
@@ -113,11 +113,24 @@ def _pet_channel(description: dict[str, Any], folder: Path) -> int:
 
 
 def _label_names(description: dict[str, Any]) -> dict[int, str]:
-    """Version 2 has name → value, version 1 value → name; background and regions (lists) are left out."""
+    """Names of the label values: version 2 has name → value, or name → the values of a region; version 1 value → name.
+
+    A value of several regions is called after the smallest one that holds it: "core" within "whole". Numbers may be
+    written as text. Background and what is to be ignored are left out.
+    """
     names: dict[int, str] = {}
+    regions: dict[str, list[int]] = {}
     for key, value in description["labels"].items():
-        if isinstance(value, int):
-            names[value] = key
-        elif isinstance(value, str) and str(key).isdigit():
-            names[int(key)] = value
-    return {value: name for value, name in sorted(names.items()) if value > 0 and name != "ignore"}
+        if isinstance(value, list):
+            regions[str(key)] = [int(one) for one in value if _is_whole(one)]
+        elif _is_whole(value) and not (isinstance(value, str) and str(key).isdigit()):
+            names[int(value)] = str(key)
+        elif _is_whole(key):
+            names[int(key)] = str(value)
+    for name, values in sorted(regions.items(), key=lambda item: -len(item[1])):
+        names |= dict.fromkeys(values, name)
+    return {value: name for value, name in sorted(names.items()) if value > 0 and name not in ("ignore", "background")}
+
+
+def _is_whole(value: Any) -> bool:
+    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, str) and value.isdigit())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,27 +11,24 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from skimage.draw import polygon2mask
 
-from seganypet.pet import PetReadError, PetVolume
+from seganypet.pet import PetVolume
 from seganypet.pet.axes import LPS_RAS
+from seganypet.pet.headers import header_text
 
 FLAT = 0.2  # voxels that a contour may leave its plane
+FARTHEST_CONTOURS_MM = 10.0  # nobody draws one lesion's contours further apart
+Planes = dict[float, list[NDArray[np.float64]]]
 
 
-def referenced_series(structures: Dataset) -> str | None:
-    """SeriesInstanceUID of the images that the contours were drawn on, where the file says."""
-    for frame in structures.get("ReferencedFrameOfReferenceSequence", []):
-        for study in frame.get("RTReferencedStudySequence", []):
-            for series in study.get("RTReferencedSeriesSequence", []):
-                return str(series.SeriesInstanceUID)
-    return None
-
-
-def rtstruct_masks(structures: Dataset, volume: PetVolume, path: Path) -> dict[str, NDArray[np.bool_]]:
-    """Each ROI's mask, by its name.
+def rtstruct_masks(
+    structures: Dataset, volume: PetVolume, path: Path
+) -> tuple[dict[str, NDArray[np.bool_]], list[str]]:
+    """Each ROI's mask, by its name, and what is wrong with the others.
 
     A voxel is inside where its centre lies inside an odd number of the ROI's contours in its slice, so that a contour
-    within another cuts a hole. Contours are taken in the slice nearest to them; a slice between two planes of contours
-    that are further apart than slices takes the nearer plane's.
+    within another cuts a hole. Contours are taken in the slice nearest to them. Between two planes of contours the
+    slices are filled only where the planes are as far apart as this file's contours are drawn: two lesions of one ROI
+    in far slices stay two. A lesion ends half that distance beyond its last contour.
 
     Args:
         structures: the RTSTRUCT data set.
@@ -37,44 +36,84 @@ def rtstruct_masks(structures: Dataset, volume: PetVolume, path: Path) -> dict[s
         path: of the file, for messages.
 
     Returns:
-        Name → bool [i, j, k]; ROIs without closed contours are left out.
-
-    Raises:
-        PetReadError: contours that do not lie in the PET's slices, or two ROIs of one name.
+        Name → bool [i, j, k], of the ROIs with closed contours; and a line for every ROI, or contour of one, that was
+        left out for another reason than that it has none.
     """
-    names = {int(roi.ROINumber): str(roi.ROIName) for roi in structures.get("StructureSetROISequence", [])}
+    names = {
+        text: header_text(roi, "ROIName") or f"ROI {text}"
+        for roi in structures.get("StructureSetROISequence") or []
+        if (text := header_text(roi, "ROINumber")) is not None
+    }
     to_voxels = np.linalg.inv(volume.affine) @ LPS_RAS
-    masks: dict[str, NDArray[np.bool_]] = {}
-    for roi in structures.get("ROIContourSequence", []):
-        number = int(roi.ReferencedROINumber)
-        name = names.get(number, f"ROI {number}")
-        planes: dict[float, list[NDArray[np.float64]]] = {}
-        for contour in roi.get("ContourSequence", []):
-            if contour.ContourGeometricType != "CLOSED_PLANAR":
-                continue
-            points = np.array(contour.ContourData, dtype=np.float64).reshape(-1, 3)
-            ijk = points @ to_voxels[:3, :3].T + to_voxels[:3, 3]
-            height = float(ijk[:, 2].mean())
-            if np.abs(ijk[:, 2] - height).max() > FLAT:
-                raise PetReadError(f"{path}: a contour of {name!r} does not lie in a slice of the PET")
-            planes.setdefault(round(height, 2), []).append(ijk[:, :2])
+    problems: list[str] = []
+    drawn: dict[str, Planes] = {}
+    for roi in structures.get("ROIContourSequence") or []:
+        number = header_text(roi, "ReferencedROINumber")
+        name = names.get(number or "", f"ROI {number}")
+        planes: Planes = {}
+        for contour in roi.get("ContourSequence") or []:
+            problem = _add_contour(contour, to_voxels, planes)
+            if problem is not None:
+                problems.append(f"{path}: a contour of {name!r} {problem}")
         if not planes:
             continue
-        if name in masks:
-            raise PetReadError(f"{path} has two ROIs named {name!r}")
-        masks[name] = _fill(planes, volume.shape)
-    return masks
+        while name in drawn:
+            name = f"{name} ({number})"
+        drawn[name] = planes
+    spacing = contour_spacing(drawn.values(), FARTHEST_CONTOURS_MM / volume.spacing_mm[2])
+    return {name: _fill(planes, volume.shape, spacing) for name, planes in drawn.items()}, problems
 
 
-def _fill(planes: dict[float, list[NDArray[np.float64]]], shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+def _add_contour(contour: Dataset, to_voxels: NDArray[np.float64], planes: Planes) -> str | None:
+    """Take a closed contour into its plane; what is wrong with it, None where nothing is."""
+    kind = header_text(contour, "ContourGeometricType")
+    if kind is not None and kind != "CLOSED_PLANAR":
+        return None  # points and lines mark no volume
+    text = header_text(contour, "ContourData")
+    if text is None:
+        return "has no ContourData (3006,0050)"
+    try:
+        points = np.array([float(part) for part in text.split("\\")]).reshape(-1, 3)
+    except ValueError:
+        return "has ContourData (3006,0050) that is no list of points"
+    if len(points) < 3:
+        return f"has {len(points)} points, which enclose nothing"
+    ijk = points @ to_voxels[:3, :3].T + to_voxels[:3, 3]
+    height = float(ijk[:, 2].mean())
+    if np.abs(ijk[:, 2] - height).max() > FLAT:
+        return "does not lie in a slice of the PET"
+    planes.setdefault(round(height, 2), []).append(ijk[:, :2])
+    return None
+
+
+def contour_spacing(drawn: Iterable[Planes], farthest: float) -> float:
+    """How many slices apart the contours of a file are drawn: the gap that occurs most often, of those the smallest.
+
+    Args:
+        drawn: planes of each ROI.
+        farthest: slices; larger gaps lie between lesions.
+
+    Returns:
+        1 where there is no gap, or none that is not between lesions: contours are drawn slice by slice.
+    """
+    gaps = Counter(
+        round(float(gap), 1) for planes in drawn for gap in np.diff(np.array(sorted(planes))) if gap <= farthest + 1e-3
+    )
+    return max(gaps, key=lambda gap: (gaps[gap], -gap)) if gaps else 1.0
+
+
+def _fill(planes: Planes, shape: tuple[int, int, int], spacing: float) -> NDArray[np.bool_]:
     """The mask [i, j, k] of contours (i, j) by their plane's fractional k."""
     heights = np.array(sorted(planes))
-    gaps = np.diff(heights)
-    reach = max(0.5, float(np.median(gaps)) / 2 if len(gaps) else 0.5)
+    reach = max(0.5, spacing / 2)
     mask = np.zeros(shape, bool)
-    for k in range(max(0, int(np.floor(heights[0]))), min(shape[2], int(np.ceil(heights[-1])) + 1)):
-        nearest = heights[int(np.abs(heights - k).argmin())]
-        if abs(nearest - k) <= reach + 1e-3:
-            for polygon in planes[nearest]:
+    for k in range(shape[2]):
+        apart = np.abs(heights - k)
+        nearest = int(apart.argmin())
+        other = nearest + (1 if heights[nearest] < k else -1)
+        between = 0 <= other < len(heights) and (heights[nearest] - k) * (heights[other] - k) < 0
+        explained = between and abs(heights[other] - heights[nearest]) <= 1.5 * max(1.0, spacing)
+        if apart[nearest] <= 0.5 or explained or apart[nearest] < reach - 1e-3:
+            for polygon in planes[float(heights[nearest])]:
                 mask[:, :, k] ^= polygon2mask(shape[:2], polygon)
     return mask

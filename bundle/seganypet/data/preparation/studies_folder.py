@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import glob
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seganypet.data.data_list import QUALITIES, Entry
+from seganypet.data.data_list import QUALITIES, UNSAID_QUALITY, Entry
+from seganypet.data.label_reading import LABEL_SUFFIXES
 from seganypet.data.preparation.found import Found, FoundStudy
 from seganypet.data.preparation.labels import present_names
 from seganypet.pet import PetReadError, find_pet_series
 
 INDEX = "datastore_v2.json"
-TAGS = {"final": "high", "original": "low"}  # a reader's, a machine's
-ENDINGS = (".nii.gz", ".nii")
-OTHER_ENDINGS = (".seg.nrrd", ".nrrd")  # that MONAI Label keeps too
+TAGS = ("final", "original")  # a reader's, a machine's
 
 
 def find_monai_label(folder: str | Path, *, label_names: Mapping[int, str] | None = None) -> Found:
     """The studies with a label under labels/final or labels/original; of both, the reader's.
 
-    A target's quality is what the index says of it, else what it says of the label map, else high for `final` and low
-    for `original`; a map with targets of both qualities becomes two studies. Names are those stored with the map
-    ("label_info"), else `label_names`.
+    A target's quality is what the index says of it, else what it says of the label map, else `UNSAID_QUALITY`; a map
+    with targets of both qualities becomes two studies. Names are those stored with the map ("label_info"), else
+    `label_names`, else the file's own.
 
     Args:
         folder: the studies folder.
@@ -39,20 +40,15 @@ def find_monai_label(folder: str | Path, *, label_names: Mapping[int, str] | Non
     series: dict[str, Path] | None = None
     found = Found()
     taken: set[str] = set()
-    for tag, usual_quality in TAGS.items():
-        files = (path for path in (folder / "labels" / tag).glob("*") if path.name.endswith(ENDINGS + OTHER_ENDINGS))
+    for tag in TAGS:
+        files = (path for path in (folder / "labels" / tag).glob("*") if path.name.lower().endswith(LABEL_SUFFIXES))
         for label in sorted(files):
             name = _stem(label)
-            if name in taken:
+            if name is None or name in taken:
                 continue
             taken.add(name)
-            if not label.name.endswith(ENDINGS):
-                found.report(name, f"label {label} is no NIfTI, which training needs")
-                continue
             known = index.get(name, {})
-            image = next(
-                (folder / f"{name}{ending}" for ending in ENDINGS if (folder / f"{name}{ending}").is_file()), None
-            )
+            image = next((path for path in sorted(folder.glob(f"{glob.escape(name)}.*")) if _stem(path) == name), None)
             uid = known.get("image", {}).get("info", {}).get("series_uid")
             if image is None and uid is not None:
                 series = _series_folders(folder) if series is None else series
@@ -61,7 +57,7 @@ def find_monai_label(folder: str | Path, *, label_names: Mapping[int, str] | Non
                 found.report(name, f"no image for label {label}")
                 continue
             info = known.get("labels", {}).get(tag, {}).get("info", {})
-            quality = info.get("quality", usual_quality)
+            quality = info.get("quality", UNSAID_QUALITY)
             quality_of = {
                 int(item["idx"]): item.get("quality", quality) for item in info.get("targets", []) if "idx" in item
             }
@@ -88,10 +84,16 @@ def _read_index(path: Path) -> dict[str, Any]:
 
 def _series_folders(folder: Path) -> dict[str, Path]:
     try:
-        return {series.uid: series.folder for series in find_pet_series(folder)}
+        found = find_pet_series(folder)
+        shared = Counter(series.folder for series in found)
+        # one file stands for its series where several lie in a folder
+        return {one.uid: one.files[0] if shared[one.folder] > 1 else one.folder for one in found}
     except PetReadError:
         return {}
 
 
-def _stem(path: Path) -> str:
-    return next(path.name.removesuffix(ending) for ending in ENDINGS + OTHER_ENDINGS if path.name.endswith(ending))
+def _stem(path: Path) -> str | None:
+    """A file's name without its ending, None where it is no image or label."""
+    name = path.name
+    ending = next((one for one in (".seg.nrrd", *LABEL_SUFFIXES) if name.lower().endswith(one)), None)
+    return None if ending is None or not path.is_file() else name[: -len(ending)]
