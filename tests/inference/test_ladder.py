@@ -22,7 +22,7 @@ def segmenter(net=None):
 
 
 def test_a_small_target_is_answered_in_one_fine_window_centred_on_the_click():
-    net, volume = ladder_net(), box_volume((40, 40, 60), NODE, ORGAN, suv=1.0)
+    net, volume = ladder_net(), box_volume((40, 40, 60), NODE, ORGAN, suv=3.0)
     mask, details = segmenter(net).segment_with_details(volume, [Click((19, 19, 29))])
     assert details.spacing_mm == (1.0,)
     assert (details.windows_encoded, details.windows_decoded) == (1, 1)
@@ -37,7 +37,7 @@ def test_a_small_target_is_answered_in_one_fine_window_centred_on_the_click():
 
 
 def test_a_target_that_leaves_it_goes_on_on_the_coarser_rung_with_the_finer_answer_as_prompt():
-    net, volume = ladder_net(), box_volume((40, 40, 60), NODE, ORGAN, suv=1.0)
+    net, volume = ladder_net(), box_volume((40, 40, 60), NODE, ORGAN, suv=3.0)
     mask, details = segmenter(net).segment_with_details(volume, [Click((9, 9, 9))])
     assert details.spacing_mm == (2.0,)
     assert net.encoded[1].shape == (1, 1, 16, 16, 16)
@@ -54,7 +54,7 @@ def test_a_target_that_leaves_it_goes_on_on_the_coarser_rung_with_the_finer_answ
 
 
 def test_a_target_does_not_go_down_again():
-    volume = box_volume((40, 40, 60), ORGAN, suv=1.0)
+    volume = box_volume((40, 40, 60), ORGAN, suv=3.0)
     segment = segmenter()
     clicks = [Click((9, 9, 9)), Click((9, 9, 30)), Click((9, 9, 10), False)]
     for count in (1, 2, 3):
@@ -63,14 +63,14 @@ def test_a_target_does_not_go_down_again():
 
 
 def test_a_click_in_the_coarse_answer_outside_the_first_fine_window_is_of_the_same_target():
-    volume = box_volume((40, 40, 60), ORGAN, suv=1.0)
+    volume = box_volume((40, 40, 60), ORGAN, suv=3.0)
     mask, details = segmenter().segment_with_details(volume, [Click((9, 9, 9)), Click((9, 9, 35))])
     assert details.targets == 1
     assert mask[4:14, 4:14, 4:40].all()
 
 
 def test_a_second_node_outside_the_fine_window_is_a_target_of_its_own():
-    volume = box_volume((40, 40, 60), NODE, ((18, 21), (18, 21), (40, 43)), suv=1.0)
+    volume = box_volume((40, 40, 60), NODE, ((18, 21), (18, 21), (40, 43)), suv=3.0)
     mask, details = segmenter().segment_with_details(volume, [Click((19, 19, 29)), Click((19, 19, 41))])
     assert details.targets == 2
     assert details.spacing_mm == (1.0, 1.0)
@@ -78,7 +78,7 @@ def test_a_second_node_outside_the_fine_window_is_a_target_of_its_own():
 
 
 def test_answers_follow_from_the_list_alone():
-    volume = box_volume((40, 40, 60), NODE, ORGAN, suv=1.0)
+    volume = box_volume((40, 40, 60), NODE, ORGAN, suv=3.0)
     clicks = [Click((19, 19, 29)), Click((9, 9, 9)), Click((19, 20, 29), False), Click((9, 9, 30))]
     step_by_step = segmenter()
     masks = [step_by_step.segment(volume, clicks[:count]) for count in range(1, 5)]
@@ -92,7 +92,7 @@ def test_answers_follow_from_the_list_alone():
 @pytest.mark.parametrize("flips", [(0,), (1, 2), (0, 1, 2)])
 def test_a_volume_stored_flipped_gives_the_flipped_mask(flips):
     rng = np.random.default_rng(1)
-    volume = box_volume((40, 37, 51), ((17, 21), (18, 22), (28, 31)), suv=1.0)
+    volume = box_volume((40, 37, 51), ((17, 21), (18, 22), (28, 31)), suv=3.0)
     volume = type(volume)(volume.voxels + 0.1 * rng.random(volume.shape, np.float32), np.diag([2.2, 1.9, 2.7, 1.0]))
     click = (19, 19, 29)
     mask = segmenter().segment(volume, [Click(click)])
@@ -107,7 +107,7 @@ def test_a_volume_stored_flipped_gives_the_flipped_mask(flips):
 
 
 def test_a_fine_window_of_a_volume_without_suv_sees_what_the_coarse_one_does():
-    suv = box_volume((40, 40, 60), NODE, ORGAN, suv=1.0)
+    suv = box_volume((40, 40, 60), NODE, ORGAN, suv=3.0)
     bq = type(suv)(suv.voxels * 7000, suv.affine, units="BQML")
     net = ladder_net()
     mask = segmenter(net).segment(bq, [Click((19, 19, 29))])
@@ -116,24 +116,24 @@ def test_a_fine_window_of_a_volume_without_suv_sees_what_the_coarse_one_does():
 
 
 class Fussy(ComponentNet):
-    """Answers on its fine rung only where it is hot: a click beside that is denied there."""
+    """Unsure of everything on its fine rung: a logit of a half where it is hot."""
 
     def decode(self, embedding, points=None, point_labels=None, mask_logits=None):
         logits = super().decode(embedding, points, point_labels, mask_logits)
-        return logits - 1.0 if embedding.shape[-1] == FINE.window_size else logits
+        return logits - 2.0 if embedding.shape[-1] == FINE.window_size else logits
 
 
-def test_a_first_click_that_the_fine_rung_denies_is_the_coarser_ones_where_that_sees_something():
-    volume = box_volume((40, 40, 60), NODE, ORGAN, suv=1.0)
+def test_a_first_click_that_the_fine_rung_is_unsure_of_is_the_coarser_ones_where_that_is_surer():
+    volume = box_volume((40, 40, 60), NODE, ORGAN, suv=3.0)
     net = Fussy(stride=1, finer=(FINE,))
-    mask, details = segmenter(net).segment_with_details(volume, [Click((9, 9, 9))])
+    mask, details = segmenter(net).segment_with_details(volume, [Click((19, 19, 29))])
     assert details.spacing_mm == (2.0,)
-    assert mask[4:14, 4:14, 4:40].all()
+    assert mask[18:21, 18:21, 28:31].all()
     assert not net.decoded[1][2].any()  # nothing was handed over
 
 
 def test_a_click_in_the_cold_that_both_rungs_deny_stays_small_and_fine():
-    volume = box_volume((40, 40, 60), NODE, ORGAN, suv=1.0)
+    volume = box_volume((40, 40, 60), NODE, ORGAN, suv=3.0)
     mask, details = segmenter().segment_with_details(volume, [Click((30, 30, 20))])
     assert details.spacing_mm == (1.0,)
     assert mask[30, 30, 20]

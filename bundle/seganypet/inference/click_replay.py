@@ -2,8 +2,8 @@
 
 The ladder: a first click is answered in a small window of the finest rung, centred on it. Where the answer leaves that
 window, the next coarser rung goes on, with the finer answer as its mask prompt; on the coarsest, whose windows stand on
-a grid, the target is followed from window to window. A first click in which the finer rung sees next to nothing, as in
-the cold middle of a large tumour, is the coarser one's where that sees something. A target never goes down again, and
+a grid, the target is followed from window to window. A first click that the finer rung is unsure of, as in the cold
+middle of a large tumour, is the coarser one's where that is surer. A target never goes down again, and
 every later click within its windows is answered on its rung: one inside a coarse answer but outside the fine window it
 began in, too. Networks without finer rungs have the coarsest alone.
 """
@@ -30,6 +30,7 @@ from seganypet.pet import PetVolume
 STALE_SHARE = 0.05  # a followed window is decoded again when its share of the target changed by more than this
 LEAVING_MM2 = 30.0  # of a finer window's faces that the answer must reach for the next rung to take over
 NOTHING_ML = 0.1  # a first answer below this is none; the smallest lesions that are looked for have 0.2 mL
+UNSURE_LOGIT = 1.0  # a first click's logit below this asks the coarser rung, which must be surer by as much
 
 
 @dataclass(frozen=True)
@@ -224,23 +225,26 @@ class ClickReplay:
             roots = self._roots(coarser, clicks)
             if leaving * rung.cell_mm**2 < LEAVING_MM2:
                 here = Target(rung.number, (root,), clicks, tiles, *paint(whole, rung.grid, rung.stride))
-                if handed is not None or not self._sees_nothing(raw, rung, click):
+                sure = self._sureness(raw, rung, click)
+                if handed is not None or sure >= UNSURE_LOGIT:
                     return here
                 above = self._answer(Target(coarser.number, roots, target.clicks), click)
                 found = blend({root: above.tiles[root] for root in roots}, coarser.stride)
-                return here if self._sees_nothing(found, coarser, click) else above
+                surer = self._sureness(found, coarser, click) >= max(sure, 0.0) + UNSURE_LOGIT
+                return above if surer else here
             handed = hand_over(whole, rung.grid, coarser.grid, roots[0], coarser.cells, coarser.stride)
             target, rung = Target(coarser.number, roots, clicks), coarser
         return self._follow(target, rung, clicks, click, handed)
 
     @staticmethod
-    def _sees_nothing(field: Blend, rung: RungView, click: WorkingClick) -> bool:
-        """Whether the network's own answer holds next to nothing at a click."""
+    def _sureness(field: Blend, rung: RungView, click: WorkingClick) -> float:
+        """The network's own logit at a click, 0 or less where it finds next to nothing there."""
         cell = rung.cell(field.origin, click)
-        if field.logits[cell] <= 0:
-            return True
+        logit = float(field.logits[cell])
+        if logit <= 0:
+            return logit
         parts, _ = ndimage.label(field.logits.numpy() > 0)
-        return float((parts == parts[cell]).sum()) * rung.cell_mm**3 / 1000 < NOTHING_ML
+        return logit if float((parts == parts[cell]).sum()) * rung.cell_mm**3 / 1000 >= NOTHING_ML else 0.0
 
     @staticmethod
     def _roots(rung: RungView, clicks: Sequence[WorkingClick]) -> tuple[Origin, ...]:
