@@ -34,7 +34,7 @@ from seganypet.inference import ClickSegmenter
 from seganypet.networks import load_network
 from seganypet.training import ClickRollout, Rectification
 from seganypet.training.flip_diagnostic import count_flips, draw_known_targets
-from seganypet.training.rectification import FLIPS, LN2
+from seganypet.training.rectification import LN2
 from seganypet.training.strategies import STRATEGIES
 
 BUNDLE = Path(__file__).resolve().parents[1] / "bundle"
@@ -45,6 +45,7 @@ UNSEEN = ("aorta", "prostate", "lung_upper_lobe_left", "lung_lower_lobe_left", "
 
 START = "start"
 RULE_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)  # of ln 2
+FLIPPING = ("uncertain", "disagreeing", "confident")  # the readings that flip labels by rules of their own
 RULE_TARGETS = 40
 
 
@@ -87,7 +88,7 @@ def ablation(
     smoke: bool = False,
     strength: float = 1.0,
     low_quality_share: float = 0.75,
-    flip: str = "uncertain",
+    reading: str = "uncertain",
     threshold: float = 0.9,
     consistency: float = 0.1,
     seeds: int | None = None,
@@ -99,7 +100,7 @@ def ablation(
         smoke: a minute or two instead of two hours, to see that everything works; its figures mean nothing.
         strength: of the simulated annotators, 0 to 2; see `Annotator`.
         low_quality_share: of the training phantoms whose labels they redraw.
-        flip: how CPCL rectifies; see `Rectification`.
+        reading: how CPCL rectifies; see `Rectification`.
         threshold: H, as a share of ln 2.
         consistency: λ_max.
         seeds: paired runs of each strategy, 3 by default; 0 stops after the start and rules.md.
@@ -107,7 +108,7 @@ def ablation(
     scale, folder = (SMOKE if smoke else FULL), Path(output).resolve()
     if seeds is not None:
         scale = replace(scale, seeds=seeds)
-    method = {"rectification#flip": flip, "rectification#threshold": threshold * LN2, "ramp#highest": consistency}
+    method = {"reading": reading, "rectification#threshold": threshold * LN2, "ramp#highest": consistency}
     keep_settings(folder, {"smoke": smoke, "strength": strength, "low_quality_share": low_quality_share} | method)
     clean = write_cohort(
         folder / "cohort",
@@ -130,7 +131,7 @@ def ablation(
         scores += score(run, strategy, seed, clean, scale.max_windows)
         table = as_markdown(scores, (START, *STRATEGIES), reference=STRATEGIES[0])
         (folder / "table.md").write_text(
-            header(scale, strength, low_quality_share, f"{flip}, H = {threshold:g} ln 2") + table + "\n"
+            header(scale, strength, low_quality_share, f"{reading}, H = {threshold:g} ln 2") + table + "\n"
         )
         write_csv(scores, folder / "table.csv")
     if not runs:
@@ -288,8 +289,8 @@ def write_rules(path: Path, weights: Path, noisy: Path, clean: Path, clicks: int
         load_studies([data_list], "training", net.settings, leave_out=left_out(clean)) for data_list in (noisy, clean)
     ]
     targets = draw_known_targets(*labels, net.settings, net.window_size, most=RULE_TARGETS)
-    rules = [(share, flip) for flip in FLIPS for share in RULE_SHARES]
-    rectifications = [Rectification(threshold=share * LN2, flip=flip) for share, flip in rules]
+    rules = [(share, flip) for flip in FLIPPING for share in RULE_SHARES]
+    rectifications = [Rectification(threshold=share * LN2, reading=flip) for share, flip in rules]
     counts = count_flips(ClickRollout(net, clicks=clicks), targets, rectifications)
     label_dice = [dice(target.noisy.numpy(), target.clean.numpy()) for target in targets]
     lines = [

@@ -59,12 +59,12 @@ def test_disagreeing_keeps_what_the_prediction_confirms():
     logits = rollout([0.4], [0.6], [0.4], [0.6])
     label = bools(1, 1, 0, 0)
     assert Rectification()(logits, label).flatten().tolist() == [False, False, True, True]
-    assert Rectification(flip="disagreeing")(logits, label).flatten().tolist() == [False, True, False, True]
+    assert Rectification(reading="disagreeing")(logits, label).flatten().tolist() == [False, True, False, True]
 
 
 def test_confident_flips_what_all_prompts_contradict():
     logits = rollout([0.05], [0.4], [0.95], [0.6], [0.05])
-    rectified = Rectification(flip="confident", threshold=0.5 * LN2)(logits, bools(1, 1, 0, 0, 0))
+    rectified = Rectification(reading="confident", threshold=0.5 * LN2)(logits, bools(1, 1, 0, 0, 0))
     assert rectified.flatten().tolist() == [False, True, True, False, False]  # H(0.05) = 0.199 < 0.347 < H(0.4)
 
 
@@ -100,7 +100,7 @@ def test_share_of_flips_that_correct():
         ({"uncertainty": "std"}, "entropy, variance, got 'std'"),
         ({"threshold": "median"}, "a number or 'mean', got 'median'"),
         ({"threshold": 0.9}, r"0 to ln 2 = 0\.693"),
-        ({"flip": "never"}, "uncertain, disagreeing, confident, got 'never'"),
+        ({"reading": "never"}, "uncertain, disagreeing, confident, leave_out, mixture, got 'never'"),
     ],
 )
 def test_wrong_options_are_named(options, message):

@@ -24,11 +24,11 @@ def label_of(targets: list[int], high: list[int]) -> RolloutLabel:
     return RolloutLabel(torch.tensor(targets).bool()[:, None, None, None, None], torch.tensor(high).bool())
 
 
-def strategy(name: str, iterations: int = 1, t: int = 1):
+def strategy(name: str, iterations: int = 1, t: int = 1, reading: str = "uncertain"):
     ramp = ConsistencyRamp(iterations)
     for _ in range(t):
         ramp.advance()
-    return make_strategy(name, MeanDifference(), ramp, Rectification())
+    return make_strategy(name, MeanDifference(), ramp, Rectification(reading=reading))
 
 
 LOGITS = [[0.9, 0.7], [0.4, 0.6], [0.8, 1 - 1e-3]]  # the second sample is undecided: Ȳ = 0.5
@@ -49,11 +49,45 @@ def test_consistency_uses_low_labels_for_clicks_only():
     assert strategy("consistency")(logits, other).item() == pytest.approx(loss.item())
 
 
-def test_cpcl_learns_low_labels_once_rectified():
-    loss = strategy("cpcl")(logits_of(*LOGITS), label_of(*LABEL))
-    agreement = ((0.1**2 * 2) + (0.0995**2 * 2)) / 2
-    rectified = ((0.5 - 0) + (0.8995 - 0)) / 2  # the undecided sample's 1 became 0; the certain one keeps its 0
-    assert loss.item() == pytest.approx((0.8 - 1) + 0.1 * agreement + rectified, abs=1e-5)
+AGREEMENT = ((0.1**2 * 2) + (0.0995**2 * 2)) / 2  # L_cps, the mean over the two low-quality samples
+RECTIFIED = ((0.5 - 0) + (0.8995 - 0)) / 2  # L_L: the undecided sample's 1 became 0; the certain one keeps its 0
+
+
+@pytest.mark.parametrize(
+    ("t", "weight"),
+    [(0, 0.1 * 0.00673795), (50, 0.1 * 0.0820850), (100, 0.1)],  # 0.1 · e^−5, e^−2.5, e^0
+)
+def test_eq_6_by_hand(t, weight):
+    # L = L_H + λ (L_cps + β L_L), β = 5
+    loss = strategy("cpcl", iterations=100, t=t)(logits_of(*LOGITS), label_of(*LABEL))
+    assert loss.item() == pytest.approx((0.8 - 1) + weight * (AGREEMENT + 5 * RECTIFIED), abs=1e-6)
+
+
+def test_rectified_labels_weigh_little_at_first_and_half_at_the_end():
+    logits, label = logits_of(*LOGITS), label_of(*LABEL)
+    for t, expected in ((0, 0.00337), (100, 0.5)):
+        one, more = (strategy("cpcl", iterations=100, t=t) for _ in range(2))
+        more.beta = 10.0
+        added = more(logits, label).item() - one(logits, label).item()
+        assert added == pytest.approx(expected * RECTIFIED, rel=2e-3)
+
+
+def test_the_mixture_counts_the_label_as_it_came_twice():
+    loss = strategy("cpcl", reading="mixture")(logits_of(*LOGITS), label_of(*LABEL))
+    original = ((0.5 - 1) + 0.8995) / 2
+    mixed = (2 * original + RECTIFIED) / 3
+    assert loss.item() == pytest.approx((0.8 - 1) + 0.1 * (AGREEMENT + 5 * mixed), abs=1e-5)
+
+
+def test_what_is_left_out_teaches_nothing():
+    logits = logits_of(*LOGITS).requires_grad_()
+    one = strategy("cpcl", reading="leave_out")
+    loss = one(logits, label_of(*LABEL))
+    # the undecided sample's voxel counts as a sure and right 0
+    assert loss.item() == pytest.approx((0.8 - 1) + 0.1 * (AGREEMENT + 5 * (0 + 0.8995) / 2), abs=1e-5)
+    assert one.parts["flipped"].item() == 0
+    other = label_of([1, 0, 0], LABEL[1])  # whatever its label says
+    assert one(logits, other).item() == pytest.approx(loss.item())
 
 
 def test_each_part_is_averaged_over_its_own_samples():

@@ -34,16 +34,16 @@ def consistency_loss(logits: Tensor, voxels: str = "mean") -> Tensor:
     return (deviation.mean(-1) if voxels == "mean" else deviation.sum(-1)).sum(2).mean()
 
 
-def ramp_weight(
-    t: int, t_max: int, *, highest: float = 0.1, steepness: float = 5.0, shape: str = "exponential"
-) -> float:
-    """λ(t) = λ_max · e^(−β (1 − t / t_max)), the weight of L_cps.
+def ramp_weight(t: int, t_max: int, *, highest: float = 0.1, decay: float = 5.0, shape: str = "exponential") -> float:
+    """λ(t) = ω_max · e^(−5 (1 − t / t_max)), which eq. 6 weighs both terms of low-quality labels with (appendix B.2).
+
+    The 5 in the exponent is another constant than β, which eq. 6 weighs the rectified term with, and which is 5, too.
 
     Args:
         t: iterations done; beyond `t_max` the weight stays at its highest.
         t_max: iterations of the whole training.
-        highest: λ_max.
-        steepness: β.
+        highest: ω_max.
+        decay: the exponent's constant.
         shape: "exponential", as the paper prints it, or "gaussian", with (1 − t / t_max) squared, as it calls it.
 
     Raises:
@@ -54,7 +54,7 @@ def ramp_weight(
     if t_max < 1:
         raise ValueError(f"t_max must be at least 1 iteration, got {t_max}")
     left = 1 - min(max(t, 0), t_max) / t_max
-    return highest * math.exp(-steepness * (left**2 if shape == "gaussian" else left))
+    return highest * math.exp(-decay * (left**2 if shape == "gaussian" else left))
 
 
 class ConsistencyRamp(torch.nn.Module):
@@ -62,29 +62,27 @@ class ConsistencyRamp(torch.nn.Module):
 
     Args:
         iterations: t_max.
-        highest: λ_max.
-        steepness: β.
+        highest: ω_max.
+        decay: the exponent's constant.
         shape: see `ramp_weight`.
     """
 
     t: Tensor
 
     def __init__(
-        self, iterations: int, *, highest: float = 0.1, steepness: float = 5.0, shape: str = "exponential"
+        self, iterations: int, *, highest: float = 0.1, decay: float = 5.0, shape: str = "exponential"
     ) -> None:
         super().__init__()
         self.iterations = iterations
         self.highest = highest
-        self.steepness = steepness
+        self.decay = decay
         self.shape = shape
         ramp_weight(0, iterations, shape=shape)  # says what is wrong before training begins
         self.register_buffer("t", torch.tensor(0))
 
     def weight(self) -> float:
         """λ now."""
-        return ramp_weight(
-            int(self.t), self.iterations, highest=self.highest, steepness=self.steepness, shape=self.shape
-        )
+        return ramp_weight(int(self.t), self.iterations, highest=self.highest, decay=self.decay, shape=self.shape)
 
     def advance(self) -> None:
         """One iteration is done."""
