@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -194,7 +195,10 @@ def save_over_http(server: Server, folder: Path, study: str, **params: str) -> r
 
 def save_on_page(server: Server, study: str, *qualities: str) -> requests.Response:
     server.numbers(f"image={study}", {"foreground": [HOT_CENTRE], "label": "liver"})
-    form = [("study", study), ("label", "liver"), ("name", "liver"), *(("quality", one) for one in qualities)]
+    page = requests.get(server.url, params={"q": study}, timeout=30).text
+    (seen,) = set(re.findall(r'name="label" value="liver"><input type="hidden" name="seen" value="([0-9a-f]+)"', page))
+    form = [("study", study), ("label", "liver"), ("seen", seen), ("name", "liver")]
+    form += [("quality", one) for one in qualities]
     return requests.post(f"{server.url}/seganypet/final", data=form, timeout=60)
 
 

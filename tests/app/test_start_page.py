@@ -9,11 +9,18 @@ import nibabel as nib
 import numpy as np
 import pytest
 import requests
+from lib import last_masks
 from lib.last_masks import LastMasks
 from lib.start_page import MaskRow, PageState, StudyCard, page
 from small_studies import HOT_CENTRE, SHAPE
 
 EVIL = "<script>alert(1)</script>\"&'"
+
+
+def seen(html: str) -> str:
+    """Which mask the page's one form would save."""
+    (token,) = re.findall(r'name="seen" value="([0-9a-f]+)"', html)
+    return token
 
 
 def test_it_lists_studies_and_the_servers_state(server):
@@ -41,7 +48,7 @@ def test_the_last_mask_is_shown_and_saved_as_final_with_who_clicks_and_weights(s
     listed = requests.get(server.url, params={"q": "becquerel"}, timeout=30).text
     assert "not saved" in listed
     assert "Save as final" in listed
-    form = {"study": "becquerel", "label": "target", "name": "spleen", "reader": "Ann"}
+    form = {"study": "becquerel", "label": "target", "seen": seen(listed), "name": "spleen", "reader": "Ann"}
     answer = requests.post(f"{server.url}/seganypet/final", data=form, timeout=60)
     assert answer.status_code == 200, answer.text
     assert "spleen of becquerel is saved as final" in answer.text
@@ -65,10 +72,11 @@ def test_the_last_mask_is_shown_and_saved_as_final_with_who_clicks_and_weights(s
 @pytest.mark.parametrize(
     ("form", "status"),
     [
-        ({"study": "block", "label": "nothing", "name": "liver"}, 404),
-        ({"study": "nowhere", "label": "target", "name": "liver"}, 404),
-        ({"study": "block", "label": "target", "name": "  "}, 400),
-        ({"study": "block", "label": "target"}, 422),
+        ({"study": "block", "label": "nothing", "seen": "0", "name": "liver"}, 404),
+        ({"study": "nowhere", "label": "target", "seen": "0", "name": "liver"}, 404),
+        ({"study": "block", "label": "target", "seen": "0", "name": "  "}, 400),
+        ({"study": "block", "label": "target", "name": "liver"}, 422),
+        ({"study": "block", "label": "target", "seen": "0"}, 422),
     ],
 )
 def test_saving_what_is_not_there_is_refused(server, form, status):
@@ -76,7 +84,7 @@ def test_saving_what_is_not_there_is_refused(server, form, status):
 
 
 def test_a_page_elsewhere_saves_nothing(server):
-    form = {"study": "block", "label": "target", "name": "liver"}
+    form = {"study": "block", "label": "target", "seen": "0", "name": "liver"}
     headers = {"Origin": "https://evil.example"}
     answer = requests.post(f"{server.url}/seganypet/final", data=form, headers=headers, timeout=60)
     assert answer.status_code == 403
@@ -102,15 +110,63 @@ def test_everything_is_escaped():
     assert "\"&'" not in html
 
 
+def test_a_mask_that_changed_since_it_was_seen_is_not_saved(server):
+    def listed() -> str:
+        return requests.get(server.url, params={"q": "ann_pet"}, timeout=30).text
+
+    def save(token: str) -> requests.Response:
+        form = {"study": "ann_pet", "label": "node", "seen": token, "name": "node"}
+        return requests.post(f"{server.url}/seganypet/final", data=form, timeout=60)
+
+    server.numbers("image=ann_pet", {"label": "node", "foreground": [[4, 4, 4]], "background": []})
+    before = seen(listed())
+    again = {"label": "node", "foreground": [[4, 4, 4]], "background": [[5, 4, 4]]}  # the voxel clicked away is out
+    server.numbers("image=ann_pet", again)
+    refused = save(before)
+    assert refused.status_code == 409
+    assert "has changed since the page showed it" in refused.text
+    assert not (server.studies / "labels" / "final" / "ann_pet.nii.gz").exists()
+    assert save(seen(listed())).status_code == 200
+
+
 def test_last_masks_come_back_whole_and_an_empty_one_goes():
     masks, mask = LastMasks(), np.zeros(SHAPE, bool)
     mask[3:5, 7, 9:12] = True
     masks.note("a", "liver", mask, {"weights": 1}, ({"ijk": (1, 2, 3)},), reader="", client="")
-    shown = masks.get("a", "liver")
+    (shown,) = masks.of_study("a")
     np.testing.assert_array_equal(shown.mask(), mask)
-    assert shown.corner == (3, 7, 9)
+    assert (shown.corner, shown.extent) == ((3, 7, 9), (2, 1, 3))
+    assert masks.seen("a", shown.seen) is shown
+    assert masks.seen("b", shown.seen) is None
     assert masks.came_from("a", "liver", mask)["edited"] is False
     assert masks.came_from("a", "liver", np.roll(mask, 1, axis=2))["edited"] is True
     assert masks.came_from("a", "spleen", mask) == {}
     masks.note("a", "liver", mask & False, {}, (), reader="", client="")
     assert masks.of_study("a") == []
+
+
+def test_each_reader_has_a_last_mask_of_her_own():
+    masks = LastMasks()
+    ann, bob = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    ann[3:5, 3:5, 3:5] = True
+    bob[6:9, 6:9, 6:9] = True
+    for reader, mask in (("ann", ann), ("bob", bob)):
+        masks.note("a", "liver", mask, {}, ({"ijk": (1, 1, 1), "by": reader},), reader=reader, client="")
+    assert [shown.reader for shown in masks.of_study("a")] == ["bob", "ann"]
+    hers = masks.seen("a", masks.of_study("a")[1].seen)
+    np.testing.assert_array_equal(hers.mask(), ann)
+    assert masks.came_from("a", "liver", ann)["clicks"][0]["by"] == "ann"
+    masks.note_saved("a", "liver", ann)
+    assert [(shown.reader, shown.saved) for shown in masks.of_study("a")] == [("bob", False), ("ann", True)]
+
+
+def test_last_masks_take_bounded_bytes(monkeypatch):
+    monkeypatch.setattr(last_masks, "REMEMBERED_BYTES", 20_000)
+    masks, rng = LastMasks(), np.random.default_rng(0)
+    for n in range(40):
+        masks.note(str(n), "noise", rng.random((32, 32, 32)) > 0.5, {}, (), reader="", client="")  # 4 kB packed
+    kept = [n for n in range(40) if masks.of_study(str(n))]
+    assert kept == [36, 37, 38, 39]
+    filled = np.ones((200, 200, 400), bool)
+    masks.note("body", "all", filled, {}, (), reader="", client="")
+    assert len(masks.of_study("body")[0].packed) < 20_000

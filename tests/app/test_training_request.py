@@ -14,7 +14,8 @@ from learning_studies import HELD_OUT, TRAINED_ON, OneSeriesArchive
 from lib.archive_store import ArchiveStore
 from lib.datastore import StudyStore
 from lib.train_settings import TrainSettings
-from lib.trained_weights import publish, trained_file
+from lib.train_task import why_not_published
+from lib.trained_weights import go_back, publish, trained_file
 from lib.training_data import gather, too_few
 from lib.volumes import Volumes
 from small_studies import DICOM_AFFINE, HOT, SHAPE, hot_block, save_nifti
@@ -49,6 +50,50 @@ def test_what_cannot_be_is_refused_by_name(request_, named):
     with pytest.raises(HTTPException, match=named) as refused:
         TrainSettings.from_request(request_)
     assert refused.value.status_code == 400
+
+
+def test_finetuning_is_the_default_and_another_strategy_is_asked_for_by_name():
+    assert TrainSettings().strategy == "finetune"
+    assert TrainSettings.from_request({"strategy": "cpcl"}).strategy == "cpcl"
+    with pytest.raises(HTTPException, match="strategy must be one of finetune, consistency, cpcl, got 'best'"):
+        TrainSettings.from_request({"strategy": "best"})
+
+
+@pytest.mark.parametrize(
+    ("start", "best", "epoch", "held_out", "settings", "refused"),
+    [
+        (0.80, 0.82, 3, True, {}, ""),
+        (0.80, 0.805, 3, True, {"margin": 0.005 - 1e-9}, ""),
+        (0.80, 0.804, 3, True, {}, "less than the margin of 0.005"),
+        (0.80, 0.80, 0, True, {}, "no better than the weights in force"),
+        (0.80, 0.95, 3, False, {}, "no label was held out"),
+        (0.80, 0.95, 3, False, {"publish_unproven": True}, ""),
+        (0.80, 0.801, 3, False, {"publish_unproven": True}, "margin"),
+    ],
+)
+def test_what_is_published_is_better_by_a_margin_on_labels_held_out(start, best, epoch, held_out, settings, refused):
+    found = {"start": start, "best": best, "best_epoch": epoch}
+    said = why_not_published(found, TrainSettings(**settings), held_out=held_out)
+    assert refused in said
+    assert bool(said) == bool(refused)
+
+
+def test_published_weights_are_taken_back_one_by_one(tmp_path):
+    for n in range(3):
+        (tmp_path / "new.pt").write_text(str(n))
+        publish(tmp_path / "new.pt", tmp_path)
+    file = trained_file(tmp_path)
+    assert file.read_text() == "2"
+    assert go_back(tmp_path) == file
+    assert file.read_text() == "1"
+    go_back(tmp_path)
+    assert file.read_text() == "0"
+    assert go_back(tmp_path) is None  # the server's own
+    assert not file.exists()
+    with pytest.raises(FileNotFoundError, match="nothing to go back from"):
+        go_back(tmp_path)
+    taken = sorted(one.read_text() for one in (file.parent / "taken_back").iterdir())
+    assert taken == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize(("studies", "windows"), [(1, 60), (7, 9), (60, 1), (1000, 1)])
@@ -92,14 +137,12 @@ def test_labels_become_a_data_list(store, tmp_path):
     data = gather(store, TrainSettings())
     assert [entry.label.name for entry in data.training] == [f"{TRAINED_ON[0]}.nii.gz"]
     assert [entry.label.name for entry in data.validation] == [f"{HELD_OUT[0]}.nii.gz"]
-    assert data.strategy == "finetune"
     data = gather(store, TrainSettings(use_original=True))
     assert [(entry.label.parent.name, entry.quality) for entry in data.training] == [
         ("final", "high"),
         ("original", "low"),
     ]
     assert [entry.label.parent.name for entry in data.validation] == ["final"]  # a model's own output is no measure
-    assert data.strategy == "cpcl"
     read = read_data_list(data.write(tmp_path / "run" / "data_list.json"))
     assert read["training"] == list(data.training)
 
@@ -122,7 +165,7 @@ def test_of_a_folder_with_several_series_the_right_one_is_trained_on(tmp_path):
     for study in store.list_images():
         save_label(store, study)
     data = gather(store, TrainSettings(val_split=0.0))
-    peaks = sorted(float(np.asarray(nib.load(entry.image).dataobj).max()) for entry in data.training)
+    peaks = sorted(float(read_pet(entry.image).suv.max()) for entry in data.training)
     assert peaks == pytest.approx([8, 16], rel=0.01)
 
 

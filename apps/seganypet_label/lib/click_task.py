@@ -71,7 +71,7 @@ class ClickTask(InferTask):
         """
         start = time.perf_counter()
         check_inside(request.clicks, volume.shape)
-        segmenter = self._weights.segmenter()
+        segmenter, weights = self._weights.in_force()
         mask, details = segmenter.segment_with_details(volume, request.clicks)
         segmented = time.perf_counter()
         uptake = measure_uptake(volume, mask).to_dict()
@@ -86,6 +86,7 @@ class ClickTask(InferTask):
             "suv_provenance": provenance.to_dict() if provenance is not None else None,
             "clicks": len(request.clicks),
             "targets": details.targets,
+            "spacing_mm": list(details.spacing_mm),
             "cut_off": details.cut_off,
             "device": details.device,
             "cached": details.windows_encoded == 0,
@@ -98,7 +99,7 @@ class ClickTask(InferTask):
                 "segment_s": round(segmented - start, 4),
                 "measure_s": round(measured - segmented, 4),
             },
-            "weights": {"file": self._weights.path.name, "hash": segmenter.weights_hash},
+            "weights": {"file": weights.name, "hash": segmenter.weights_hash},
         }
         return ClickAnswer(mask, volume, params)
 

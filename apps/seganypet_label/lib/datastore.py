@@ -209,7 +209,10 @@ class StudyStore(SharedIndex):
                 if self._label(study_id, tag) != before:
                     continue  # somebody saved in between: what is merged is merged with that
                 self._put_label(study_id, tag, content, info, before)
-                return study_id
+            for entry in info["targets"] if tag == FINAL else ():
+                if entry.get("edited") is False:
+                    self.last_masks.note_saved(study_id, entry["name"], labelled == entry["idx"])
+            return study_id
 
     def _label(self, study_id: str, tag: str) -> DataModel | None:
         """What the index says of a label just now, None where there is none; a copy."""
@@ -257,9 +260,6 @@ class StudyStore(SharedIndex):
         keep(json.dumps(info, indent=2, default=str).encode(), said)
         self._datastore.objects[study_id].labels[tag] = DataModel(info=info, ext=".nii.gz")
         self._update_datastore_file()
-        for entry in info["targets"]:
-            if entry.get("edited") is False and tag == FINAL:
-                self.last_masks.note_saved(study_id, entry["name"])
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add to what is said of a label, also in the JSON beside it; a quality becomes that of all its targets.

@@ -1,4 +1,4 @@
-"""What readers were last shown, study by study and label by label, until they save it.
+"""What readers were last shown, study by study, label by label and reader by reader, until they save it.
 
 Viewers do not send clicks when they save, and OHIF cannot save at all: what a final label came from is kept here.
 """
@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import threading
 import time
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 UNNAMED = "target"  # of a click by OHIF, which does not say which structure it asks for
-REMEMBERED = 500  # masks, cut to their extent: some kilobytes each
+REMEMBERED = 500  # masks
+REMEMBERED_BYTES = 64 * 2**20  # of their packed voxels together
+Key = tuple[str, str, str]  # study, label, reader
+Triple = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -27,8 +33,9 @@ class LastMask:
         study: its id in the datastore.
         label: the structure's name; where the viewer named none, as OHIF does, `UNNAMED`.
         shape: of the study's grid.
-        corner: where `extent` lies on it.
-        extent: the mask, cut to the box that holds it.
+        corner: where the box that holds the mask lies on it.
+        extent: voxels of that box along each axis.
+        packed: the box's voxels, packed bits, compressed: a whole body's liver takes some 30 kB.
         params: the answer's numbers.
         clicks: as they were answered, in order, [{"ijk": ..., "positive": ...}].
         reader: who asked, "" where nobody was asked who they are.
@@ -41,7 +48,8 @@ class LastMask:
     label: str
     shape: tuple[int, int, int]
     corner: tuple[int, int, int]
-    extent: NDArray[np.bool_]
+    extent: tuple[int, int, int]
+    packed: bytes
     params: Mapping[str, Any]
     clicks: tuple[Mapping[str, Any], ...]
     reader: str
@@ -49,19 +57,33 @@ class LastMask:
     at: float
     saved: bool = False
 
+    @cached_property
+    def seen(self) -> str:
+        """Tells this mask from any other, of this study or another: what a person who saw it sends back."""
+        digest = blake2b(digest_size=12)
+        digest.update(repr((self.study, self.shape, self.corner, self.extent)).encode())
+        digest.update(self.packed)
+        return digest.hexdigest()
+
+    @property
+    def key(self) -> Key:
+        return self.study, self.label, self.reader
+
     def mask(self) -> NDArray[np.bool_]:
         """bool [i, j, k] on the study's grid."""
         mask = np.zeros(self.shape, bool)
-        mask[tuple(slice(a, a + n) for a, n in zip(self.corner, self.extent.shape, strict=True))] = self.extent
+        bits = np.unpackbits(np.frombuffer(zlib.decompress(self.packed), np.uint8), count=int(np.prod(self.extent)))
+        box = tuple(slice(a, a + n) for a, n in zip(self.corner, self.extent, strict=True))
+        mask[box] = bits.reshape(self.extent).astype(bool)
         return mask
 
 
 class LastMasks:
-    """The last mask of each study and label, in memory, within a bound."""
+    """The last mask of each study, label and reader, in memory, within bounds of number and bytes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._masks: OrderedDict[tuple[str, str], LastMask] = OrderedDict()
+        self._masks: OrderedDict[Key, LastMask] = OrderedDict()
 
     def note(
         self,
@@ -74,56 +96,70 @@ class LastMasks:
         reader: str,
         client: str,
     ) -> None:
-        """Remember an answer in place of the one before; an empty mask takes it away."""
-        corner, extent = _cut(mask)
-        shape = (mask.shape[0], mask.shape[1], mask.shape[2])
-        shown = LastMask(study, label, shape, corner, extent, dict(params), clicks, reader, client, time.time())
+        """Remember an answer in place of the reader's one before; an empty mask takes it away."""
+        shown = LastMask(study, label, *_packed(mask), dict(params), clicks, reader, client, time.time())
         with self._lock:
-            self._masks.pop((study, label), None)
-            if extent.size:
-                self._masks[study, label] = shown
-            while len(self._masks) > REMEMBERED:
+            self._masks.pop(shown.key, None)
+            if 0 not in shown.extent:
+                self._masks[shown.key] = shown
+            while len(self._masks) > REMEMBERED or self._held() > REMEMBERED_BYTES:
                 self._masks.popitem(last=False)
 
-    def get(self, study: str, label: str) -> LastMask | None:
-        """The last mask of a study and label, or None."""
+    def seen(self, study: str, seen: str) -> LastMask | None:
+        """The mask of a study that a person saw, None where nobody is shown it any more."""
         with self._lock:
-            return self._masks.get((study, label))
+            return next((one for one in self._masks.values() if one.study == study and one.seen == seen), None)
 
     def of_study(self, study: str) -> list[LastMask]:
         """The last masks of a study, the newest first."""
         with self._lock:
             return [shown for shown in reversed(self._masks.values()) if shown.study == study]
 
-    def rename(self, study: str, label: str, name: str) -> LastMask | None:
+    def rename(self, shown: LastMask, name: str) -> LastMask:
         """Give a mask the name that its reader chose when saving it."""
+        named = replace(shown, label=name, params={**shown.params, "label": name, "label_names": {name: 1}})
         with self._lock:
-            shown = self._masks.pop((study, label), None)
-            if shown is not None:
-                shown = replace(shown, label=name, params={**shown.params, "label": name, "label_names": {name: 1}})
-                self._masks[study, name] = shown
-            return shown
+            self._masks.pop(shown.key, None)
+            self._masks[named.key] = named
+        return named
 
-    def note_saved(self, study: str, name: str) -> None:
+    def note_saved(self, study: str, name: str, mask: NDArray[np.bool_]) -> None:
         """Remember that a mask was saved as it was shown."""
+        same = _packed(mask)
         with self._lock:
-            shown = self._masks.get((study, name))
-            if shown is not None:
-                self._masks[study, name] = replace(shown, saved=True)
+            for key, shown in self._masks.items():
+                if key[:2] == (study, name) and _what(shown) == same:
+                    self._masks[key] = replace(shown, saved=True)
 
     def came_from(self, study: str, name: str, mask: NDArray[np.bool_]) -> dict[str, Any]:
-        """What is said of a saved target: clicks, weights, and whether its reader changed the mask by hand."""
-        shown = self.get(study, name)
-        if shown is None or shown.shape != mask.shape:
+        """What is said of a saved target: clicks, weights, and whether its reader changed the mask by hand.
+
+        Of several readers' masks of that name, the one that was saved as it is; else the newest.
+        """
+        same = _packed(mask)
+        shown = [one for one in self.of_study(study) if one.label == name and one.shape == mask.shape]
+        if not shown:
             return {}
-        corner, extent = _cut(mask)
-        same = corner == shown.corner and np.array_equal(extent, shown.extent)
-        return {"clicks": list(shown.clicks), "weights": shown.params.get("weights"), "edited": not same}
+        as_it_is = next((one for one in shown if _what(one) == same), None)
+        source = as_it_is or shown[0]
+        weights = source.params.get("weights")
+        return {"clicks": list(source.clicks), "weights": weights, "edited": as_it_is is None}
+
+    def _held(self) -> int:
+        return sum(len(shown.packed) for shown in self._masks.values())
 
 
-def _cut(mask: NDArray[np.bool_]) -> tuple[tuple[int, int, int], NDArray[np.bool_]]:
+def _what(shown: LastMask) -> tuple[Any, ...]:
+    return shown.shape, shown.corner, shown.extent, shown.packed
+
+
+def _packed(mask: NDArray[np.bool_]) -> tuple[Triple, Triple, Triple, bytes]:
+    """Grid, corner and size of the box that holds a mask, and the box's voxels packed."""
+    grid = (mask.shape[0], mask.shape[1], mask.shape[2])
     sides = [np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)]
     if not sides[0].size:
-        return (0, 0, 0), np.zeros((0, 0, 0), bool)
+        return grid, (0, 0, 0), (0, 0, 0), b""
     i, j, k = (slice(int(side[0]), int(side[-1]) + 1) for side in sides)
-    return (i.start, j.start, k.start), mask[i, j, k].copy()
+    bits = np.packbits(np.ascontiguousarray(mask[i, j, k])).tobytes()
+    extent = (i.stop - i.start, j.stop - j.start, k.stop - k.start)
+    return grid, (i.start, j.start, k.start), extent, zlib.compress(bits, 1)

@@ -22,6 +22,7 @@ class MaskRow:
 
     Args:
         label: its name.
+        seen: of a last mask, which one it is, see `LastMask.seen`.
         kind: "last" for the last mask that was shown, else the tag it is saved under.
         numbers: of `measure_uptake`.
         clicks: how many it took; 0 where that is not known.
@@ -37,6 +38,7 @@ class MaskRow:
     who: str
     at: float
     checked: bool = False
+    seen: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def _form(card: StudyCard, row: MaskRow, state: PageState) -> str:
     name = "" if row.label == UNNAMED else row.label
     hidden = "".join(
         f'<input type="hidden" name="{key}" value="{escape(value)}">'
-        for key, value in (("study", card.study), ("label", row.label), ("q", state.query))
+        for key, value in (("study", card.study), ("label", row.label), ("seen", row.seen), ("q", state.query))
     )
     return f"""<form method="post" action="/seganypet/final">{hidden}
 <input name="name" list="labels" required maxlength="64" value="{escape(name)}" placeholder="structure"

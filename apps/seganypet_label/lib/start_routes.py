@@ -23,12 +23,14 @@ from lib.mask_files import mask_bytes
 from lib.readers import note_reader
 from lib.start_page import PageState, page, policy
 from lib.start_state import page_state
+from lib.trained_weights import go_back
 
 if TYPE_CHECKING:
     from lib.app import SegAnyPETApp
 
 router = APIRouter(include_in_schema=False)
 USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
+ADMIN = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
 ANNOTATOR = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
 
 
@@ -49,21 +51,42 @@ def api() -> HTMLResponse:
     return get_swagger_ui_html(openapi_url="/openapi.json", title="SegAnyPET for MONAI Label: API")
 
 
+@router.post("/seganypet/weights/back")
+def weights_back(user: User = ADMIN) -> dict[str, str]:
+    """Put the weights before the last published ones in force again; nothing is deleted.
+
+    Raises:
+        HTTPException: 404 where training published none.
+    """
+    store = app_instance().datastore()
+    if not isinstance(store, StudyStore):
+        raise HTTPException(404, "this server's datastore holds no trained weights")
+    try:
+        file = go_back(store.root)
+    except FileNotFoundError as error:
+        raise HTTPException(404, str(error)) from None
+    return {"in_force": "those published before" if file else "those that the server was started with"}
+
+
 @router.post("/seganypet/final")
 def save_as_final(
     study: str = Form(),
     label: str = Form(),
+    seen: str = Form(),
     name: str = Form(max_length=64),
     reader: str = Form("", max_length=64),
     quality: str = Form(""),
     q: str = Form(""),
     user: User = ANNOTATOR,
 ) -> RedirectResponse:
-    """Keep the last mask of a study and label as a final label, beside the targets that are there already.
+    """Keep the mask that was seen on the page as a final label, beside the targets that are there already.
+
+    `seen` is the page's word for which mask that was: where its reader, or another, has clicked on since, nothing is
+    saved that nobody looked at.
 
     Raises:
         BadRequest: no name, or a quality that is none.
-        HTTPException: 404 for a mask that the server does not remember.
+        HTTPException: 404 for a mask that the server does not remember, 409 for one that is another by now.
     """
     note_reader(user)
     name = name.strip()
@@ -77,9 +100,15 @@ def save_as_final(
     if not isinstance(store, StudyStore):
         raise HTTPException(404, "this server's datastore keeps no last masks")
     study_id = store.study_id(study)
-    shown = store.last_masks.rename(study_id, label, name)
+    shown = store.last_masks.seen(study_id, seen)
     if shown is None:
+        if any(other.label == label for other in store.last_masks.of_study(study_id)):
+            raise HTTPException(
+                409,
+                f"the mask {label!r} of study {study_id!r} has changed since the page showed it: look and save again",
+            )
         raise HTTPException(404, f"there is no mask {label!r} of study {study_id!r} to save: click again and save then")
+    shown = store.last_masks.rename(shown, name)
     volume = app.access.study(study_id).volume
     with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
         file = Path(folder) / "mask.nii.gz"

@@ -56,7 +56,15 @@ def _card(store: Any, study: str, entry: Mapping[str, Any], ahead: Mapping[str, 
     rows = []
     if isinstance(store, StudyStore):
         rows += [
-            MaskRow(shown.label, "last", shown.params, len(shown.clicks), shown.reader or shown.client, shown.at)
+            MaskRow(
+                shown.label,
+                "last",
+                shown.params,
+                len(shown.clicks),
+                shown.reader or shown.client,
+                shown.at,
+                seen=shown.seen,
+            )
             for shown in store.last_masks.of_study(study)
             if not shown.saved
         ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.click_request import BadRequest
+from seganypet.training.strategies import STRATEGIES
 
 # what MONAI Label and its clients put beside a task's own keys
 NOT_OURS = ("model", "client_id", "gpus", "bundle_path", "local_rank", "weights_in_force")
@@ -24,6 +25,10 @@ class TrainSettings:
         learning_rate: highest one of the schedule.
         val_split: share of the labelled studies that is held out, by their names; the same studies each time.
         use_original: train on the model's own output too, as low quality, where a study has no final label.
+        strategy: how labels of two qualities are learned from; "finetune" takes all alike, which none of the others has
+            beaten yet (docs/ablation.md).
+        margin: by how much Dice on the labels held out must grow for new weights to be published.
+        publish_unproven: publish where no label is held out, judged on the very labels that were trained on.
     """
 
     max_epochs: int = 4
@@ -31,6 +36,9 @@ class TrainSettings:
     learning_rate: float = 1e-4
     val_split: float = 0.2
     use_original: bool = False
+    strategy: str = "finetune"
+    margin: float = 0.005
+    publish_unproven: bool = False
 
     @classmethod
     def from_request(cls, request: Mapping[str, Any], models: tuple[str, ...] = ()) -> TrainSettings:
@@ -54,6 +62,9 @@ class TrainSettings:
             learning_rate=_number(request, "learning_rate", defaults.learning_rate, 1e-8, 1.0),
             val_split=_number(request, "val_split", defaults.val_split, 0.0, 0.9),
             use_original=_flag(request, "use_original", defaults.use_original),
+            strategy=_one_of(request, "strategy", defaults.strategy, STRATEGIES),
+            margin=_number(request, "margin", defaults.margin, 0.0, 1.0),
+            publish_unproven=_flag(request, "publish_unproven", defaults.publish_unproven),
         )
 
     def windows_per_study(self, studies: int) -> int:
@@ -73,6 +84,13 @@ def _number(
         kind = "a whole number" if whole else "a number"
         raise BadRequest(f"{key} must be {kind} from {least:g} to {most:g}, got {given!r}"[:300])
     return value
+
+
+def _one_of(request: Mapping[str, Any], key: str, default: str, allowed: tuple[str, ...]) -> str:
+    given = request.get(key, default)
+    if given not in allowed:
+        raise BadRequest(f"{key} must be one of {', '.join(allowed)}, got {given!r}"[:300])
+    return str(given)
 
 
 def _flag(request: Mapping[str, Any], key: str, default: bool) -> bool:

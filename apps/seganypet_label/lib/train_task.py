@@ -103,11 +103,13 @@ class UpdateModel(TrainTask):
         begun = time.monotonic()
         before = self._in_force(start)
         overlay = _overlay(settings, data, start, folder, self._device)
-        print(f"{data.strategy}: {len(data.training)} entries, {len(data.validation)} held out, {folder}", flush=True)
+        print(
+            f"{settings.strategy}: {len(data.training)} entries, {len(data.validation)} held out, {folder}", flush=True
+        )
         report = run_training(self._bundle, folder, overlay, lambda line: print(line, flush=True))
         found = report["validation"]
         result = {
-            "strategy": data.strategy,
+            "strategy": settings.strategy,
             "training": len(data.training),
             "validation": len(data.validation),
             "left_out": [f"{one.study}: {one.text}" for one in data.left_out],
@@ -117,8 +119,9 @@ class UpdateModel(TrainTask):
             "weights_before": weights_hash(load_network(start)),
             "settings": dataclasses.asdict(settings),
         }
-        if found["best_epoch"] == 0:
-            result["outcome"] = "not published: no better than the weights in force"
+        refusal = why_not_published(found, settings, held_out=bool(data.validation))
+        if refusal:
+            result["outcome"] = f"not published: {refusal}"
         elif self._in_force(start) != before:
             result["outcome"] = "not published: other weights came into force meanwhile"
         else:
@@ -141,6 +144,27 @@ class UpdateModel(TrainTask):
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
+def why_not_published(found: Mapping[str, Any], settings: TrainSettings, *, held_out: bool) -> str:
+    """Why a run's weights do not take the place of those in force; "" where they do.
+
+    The best of a few epochs on a few labels is better by chance alone: it must be better by a margin, and on labels
+    that were not trained on.
+
+    Args:
+        found: the report's "validation": Dice at the start, the best, and its epoch, 0 where none was better.
+        settings: of the run.
+        held_out: whether it was judged on labels held out.
+    """
+    if found["best_epoch"] == 0:
+        return "no better than the weights in force"
+    if not held_out and not settings.publish_unproven:
+        return "no label was held out to judge on; ask for publish_unproven, or label more studies"
+    gain = float(found["best"]) - float(found["start"])
+    if gain < settings.margin:
+        return f"Dice grew by {gain:.4f}, less than the margin of {settings.margin:g}"
+    return ""
+
+
 def _overlay(settings: TrainSettings, data: TrainingData, start: Path, folder: Path, device: str) -> dict[str, Any]:
     """What the run changes in train.json."""
     data_list = data.write(folder / "data_list.json")
@@ -155,7 +179,7 @@ def _overlay(settings: TrainSettings, data: TrainingData, start: Path, folder: P
         "data_lists": [str(data_list)],
         "leave_out": [],
         "cache_dir": str(folder / "prepared"),
-        "strategy": data.strategy,
+        "strategy": settings.strategy,
         "epochs": settings.max_epochs,
         "windows_per_study": windows,
         "batch_size": 1,

@@ -15,7 +15,6 @@ from lib.datastore import FINAL, StudyStore
 from lib.train_settings import TrainSettings
 from seganypet.data.data_list import Entry, write_data_list
 from seganypet.data.preparation import FoundStudy, Problem, check_studies, find_monai_label, split_studies
-from seganypet.pet import PetReadError, find_pet_series
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +34,6 @@ class TrainingData:
     training: tuple[Entry, ...]
     validation: tuple[Entry, ...]
     left_out: tuple[Problem, ...] = ()
-
-    @property
-    def strategy(self) -> str:
-        """The strategy of train.json that these labels are for."""
-        return "cpcl" if len({entry.quality for entry in self.training}) == 2 else "finetune"
 
     def write(self, path: Path) -> Path:
         """The data list."""
@@ -93,20 +87,11 @@ def too_few(labelled: Iterable[str], settings: TrainSettings) -> str:
 
 
 def _as_kept(store: StudyStore, found: FoundStudy) -> FoundStudy:
-    """With the quality that the store gives unsaid labels, and one file of a series that shares its folder."""
+    """With the quality that the store gives unsaid labels."""
     entry = found.entry
     if _tag(entry) == FINAL and "quality" not in store.get_label_info(found.name, FINAL):
         entry = dataclasses.replace(entry, quality=store.final_quality)
-    if entry.image.is_dir() and _series_in(entry.image) > 1:
-        entry = dataclasses.replace(entry, image=Path(store.get_image_uri(found.name)))
     return dataclasses.replace(found, entry=entry)
-
-
-def _series_in(folder: Path) -> int:
-    try:
-        return len(find_pet_series(folder))
-    except PetReadError:
-        return 0
 
 
 def _tag(entry: Entry) -> str:

@@ -61,18 +61,27 @@ class Weights:
         trained: Path | None = None,
         start_trained: bool = True,
     ) -> None:
-        self.path, self._device, self._cache_bytes, self._trained = path, device, cache_bytes, trained
+        self._given, self._device, self._cache_bytes, self._trained = path, device, cache_bytes, trained
         self._lock = threading.Lock()
         self._looked = time.monotonic()
         self._loading: threading.Thread | None = None
         self.problem = ""
         self._states = {file: FileState.of(file) for file in (path, trained) if file and file.is_file()}
-        self._segmenter = self._first(start_trained)
+        self._in_force = self._first(start_trained)
+
+    def in_force(self) -> tuple[ClickSegmenter, Path]:
+        """The segmenter of the weights in force and their file, both of one moment."""
+        self._follow_file()
+        return self._in_force
 
     def segmenter(self) -> ClickSegmenter:
         """The segmenter of the weights in force."""
-        self._follow_file()
-        return self._segmenter
+        return self.in_force()[0]
+
+    @property
+    def path(self) -> Path:
+        """The file of the weights in force."""
+        return self._in_force[1]
 
     def warm_up(self) -> None:
         """Answer a click on nothing, so that the first reader does not wait for what is set up on first use."""
@@ -81,9 +90,9 @@ class Weights:
 
     def info(self) -> dict[str, Any]:
         """What is in force, for /info and for answers."""
-        segmenter = self.segmenter()
+        segmenter, path = self.in_force()
         return {
-            "file": self.path.name,
+            "file": path.name,
             "hash": segmenter.weights_hash,
             "architecture": segmenter.settings.architecture,
             "device": str(segmenter.device),
@@ -108,6 +117,9 @@ class Weights:
             try:
                 state = FileState.of(file)
             except OSError as error:
+                if file == self._trained and file == self.path:
+                    self._states.pop(file, None)  # training's weights were taken back
+                    return self._given
                 if file == self.path:
                     self.problem = f"{file.name} cannot be read ({error.strerror}); what was loaded stays in force"
                 continue
@@ -123,23 +135,21 @@ class Weights:
             self.problem = f"{file.name} changed but does not load; what was loaded before stays in force"
             logger.error("%s: %s", self.problem, error)
         else:
-            self._segmenter, self.path, self.problem = segmenter, file, ""
+            self._in_force, self.problem = (segmenter, file), ""
             logger.info("new weights in force: %s of %s", segmenter.weights_hash, file)
 
-    def _first(self, start_trained: bool) -> ClickSegmenter:
+    def _first(self, start_trained: bool) -> tuple[ClickSegmenter, Path]:
         if self._trained in self._states:
             if not start_trained:
                 logger.warning("%s, which training published, is not in force: --conf weights is given", self._trained)
-                return self._load(self.path)
+                return self._load(self._given), self._given
             try:
-                segmenter = self._load(self._trained)
+                return self._load(self._trained), self._trained
             except Exception as error:
-                self.problem = f"{self._trained}, which training published, does not load; {self.path.name} is in force"
+                name = self._given.name
+                self.problem = f"{self._trained}, which training published, does not load; {name} is in force"
                 logger.error("%s: %s", self.problem, error)
-            else:
-                self.path = self._trained
-                return segmenter
-        return self._load(self.path)
+        return self._load(self._given), self._given
 
     def _load(self, file: Path) -> ClickSegmenter:
         return ClickSegmenter(
