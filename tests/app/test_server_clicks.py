@@ -14,6 +14,8 @@ import pydicom
 import pytest
 import requests
 import SimpleITK as sitk
+from lib.answers import cropped
+from lib.mask_files import smallest_box
 from running_server import MODEL
 from small_studies import AFFINE, DICOM_AFFINE, HOT_CENTRE, SHAPE, hot_block, save_nifti
 
@@ -250,3 +252,33 @@ def test_a_mask_can_be_kept_by_the_request_that_made_it(server):
     assert json.dumps(entry)
     kept = nib.load(server.studies / "labels" / "machine" / "ann_pet.nii.gz")
     np.testing.assert_allclose(kept.affine, DICOM_AFFINE, atol=1e-4)
+
+
+def test_a_client_that_places_the_mask_itself_gets_its_box_alone(server):
+    click = {"foreground": [HOT_CENTRE], "background": [[4, 4, 4]], "result_extension": ".nrrd", "label": "node"}
+    whole, numbers = server.client.infer(MODEL, "block", click)
+    cut, same = server.client.infer(MODEL, "block", {**click, "result_box": True})
+    assert numbers["volume_ml"] == same["volume_ml"]
+    box = tuple(slice(*side) for side in same["box"])
+    full, image = sitk.ReadImage(str(whole)), sitk.ReadImage(str(cut))
+    voxels = sitk.GetArrayFromImage(full).T
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image).T, voxels[box])
+    assert voxels.sum() == voxels[box].sum() > 0
+    assert [int(side.any()) for side in (voxels[box][0], voxels[box][-1])] == [1, 1]  # the smallest one
+    corner = full.TransformIndexToPhysicalPoint([side.start for side in box])
+    np.testing.assert_allclose(image.GetOrigin(), corner, atol=1e-3)
+    assert image.GetSpacing() == full.GetSpacing()
+
+
+def test_the_smallest_box_by_hand():
+    mask = np.zeros((6, 5, 4), bool)
+    mask[2:4, 1, 3] = True
+    assert smallest_box(mask, (slice(1, 6), slice(0, 3), slice(0, 4))) == (slice(2, 4), slice(1, 2), slice(3, 4))
+    assert smallest_box(mask, (slice(4, 6), slice(0, 3), slice(0, 4))) is None
+    assert smallest_box(mask, None) is None
+    cut, affine = cropped(mask, np.diag([2.0, 3, 4, 1]), (slice(2, 4), slice(1, 2), slice(3, 4)))
+    assert cut.shape == (2, 1, 1)
+    assert cut.all()
+    assert affine[:3, 3].tolist() == [4, 3, 12]
+    empty, _ = cropped(mask & False, np.eye(4), None)
+    assert empty.shape == (1, 1, 1)

@@ -11,11 +11,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from fastapi.responses import JSONResponse, Response
+from numpy.typing import NDArray
 
 from lib.click_request import BadRequest, ClickRequest
 from lib.click_task import ClickAnswer
-from lib.mask_files import mask_bytes
+from lib.mask_files import Box, mask_bytes
 from seganypet.pet import write_seg
 
 OCTETS = "application/octet-stream"
@@ -38,9 +40,10 @@ def respond(answer: ClickAnswer, request: ClickRequest, output: str | None, *, t
         return JSONResponse(answer.params)
     if output == "dicom_seg":
         return _file(seg_bytes(answer, request), ".dcm", "application/dicom")
-    content = mask_bytes(
-        answer.mask, answer.volume.affine, extension=request.extension, dtype=request.dtype, compress=request.compress
-    )
+    mask, affine = answer.mask, answer.volume.affine
+    if request.box_only:
+        mask, affine = cropped(mask, affine, answer.box)
+    content = mask_bytes(mask, affine, extension=request.extension, dtype=request.dtype, compress=request.compress)
     if output != "image":
         return _both(answer.params, content, request.extension)
     response_headers = {}
@@ -48,6 +51,16 @@ def respond(answer: ClickAnswer, request: ClickRequest, output: str | None, *, t
         content = gzip.compress(content, compresslevel=1, mtime=0)
         response_headers = {"content-encoding": "gzip", "vary": "Accept-Encoding"}
     return _file(content, request.extension, OCTETS, response_headers)
+
+
+def cropped(
+    mask: NDArray[np.bool_], affine: NDArray[np.float64], box: Box | None
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """A mask cut to a box, and the affine that leaves it where it lies; one voxel of nothing for an empty mask."""
+    kept = box if box is not None else (slice(0, 1), slice(0, 1), slice(0, 1))
+    moved = affine.copy()
+    moved[:3, 3] = (affine @ [*(side.start for side in kept), 1])[:3]
+    return np.asfortranarray(mask[kept]), moved
 
 
 def seg_bytes(answer: ClickAnswer, request: ClickRequest) -> bytes:

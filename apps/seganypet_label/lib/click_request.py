@@ -37,6 +37,8 @@ class ClickRequest:
         label: the structure's name, or "" where the client does not say (OHIF).
         extension: of the mask file.
         dtype: of the mask's voxels.
+        box_only: send the smallest box that holds the mask, placed where it lies, instead of the whole grid; for
+            clients that place it themselves (`box` among the numbers says where), 16 MB a click less.
         compress: gzip inside .nrrd, unless the client wants it raw, as OHIF does: a mask is a hundred times smaller.
         label_info: what a client says of the segments of a DICOM SEG.
         save_label: keep the mask in the datastore under `label_tag`.
@@ -49,6 +51,7 @@ class ClickRequest:
     extension: str = ".nii.gz"
     dtype: str = "uint8"
     compress: bool = False
+    box_only: bool = False
     label_info: tuple[Mapping[str, Any], ...] = ()
     save_label: bool = False
     label_tag: str = "original"
@@ -93,6 +96,7 @@ def click_request(params: Mapping[str, Any]) -> ClickRequest:
         extension=_choice(params, "result_extension", RESULT_EXTENSIONS, ".nii.gz"),
         dtype=_choice(params, "result_dtype", RESULT_DTYPES, "uint8"),
         compress=params.get("result_compress", True) in (True, "true", "True", 1),
+        box_only=params.get("result_box") in (True, "true", "True", 1),
         label_info=tuple(label_info),
         save_label=params.get("save_label") in (True, "true", "True", 1),
         label_tag=_text(params, "label_tag") or "original",

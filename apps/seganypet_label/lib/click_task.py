@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lib.click_request import ClickRequest, check_inside, click_request
 from lib.last_masks import UNNAMED
-from lib.mask_files import mask_bytes
+from lib.mask_files import Box, mask_bytes, smallest_box
 from lib.volumes import Volumes
 from lib.weights import Weights
 from seganypet.pet import PetVolume, measure_uptake
@@ -29,11 +29,13 @@ class ClickAnswer:
         mask: bool [i, j, k] on the volume's grid.
         volume: what was clicked.
         params: what the client is told beside the mask; ready for JSON.
+        box: the smallest index box that holds the mask; None where it is empty.
     """
 
     mask: NDArray[np.bool_]
     volume: PetVolume
     params: dict[str, Any]
+    box: Box | None = None
 
 
 class ClickTask(InferTask):
@@ -101,7 +103,9 @@ class ClickTask(InferTask):
             },
             "weights": {"file": weights.name, "hash": segmenter.weights_hash},
         }
-        return ClickAnswer(mask, volume, params)
+        box = smallest_box(mask, details.box)
+        params["box"] = None if box is None else [[side.start, side.stop] for side in box]
+        return ClickAnswer(mask, volume, params, box)
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """As MONAI Label calls a task, outside the click route: the request's `image` is a path."""

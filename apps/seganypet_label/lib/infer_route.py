@@ -108,6 +108,7 @@ def answer(
             clicks,
             reader=READER.get(),
             client=request.client_id,
+            box=result.box,
         )
     if request.save_label:
         save(app, study.study_id, model, request, result)

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.mask_files import Box, smallest_box
+
 UNNAMED = "target"  # of a click by OHIF, which does not say which structure it asks for
 REMEMBERED = 500  # masks
 REMEMBERED_BYTES = 64 * 2**20  # of their packed voxels together
@@ -95,9 +97,14 @@ class LastMasks:
         *,
         reader: str,
         client: str,
+        box: Box | None = None,
     ) -> None:
-        """Remember an answer in place of the reader's one before; an empty mask takes it away."""
-        shown = LastMask(study, label, *_packed(mask), dict(params), clicks, reader, client, time.time())
+        """Remember an answer in place of the reader's one before; an empty mask takes it away.
+
+        Args:
+            box: the smallest index box that holds the mask, where it is known already.
+        """
+        shown = LastMask(study, label, *_packed(mask, box), dict(params), clicks, reader, client, time.time())
         with self._lock:
             self._masks.pop(shown.key, None)
             if 0 not in shown.extent:
@@ -153,13 +160,14 @@ def _what(shown: LastMask) -> tuple[Any, ...]:
     return shown.shape, shown.corner, shown.extent, shown.packed
 
 
-def _packed(mask: NDArray[np.bool_]) -> tuple[Triple, Triple, Triple, bytes]:
-    """Grid, corner and size of the box that holds a mask, and the box's voxels packed."""
+def _packed(mask: NDArray[np.bool_], box: Box | None = None) -> tuple[Triple, Triple, Triple, bytes]:
+    """Grid, corner and size of the smallest box that holds a mask, and the box's voxels packed."""
     grid = (mask.shape[0], mask.shape[1], mask.shape[2])
-    sides = [np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)]
-    if not sides[0].size:
+    whole = (slice(0, grid[0]), slice(0, grid[1]), slice(0, grid[2]))
+    found = box or smallest_box(mask, whole)
+    if found is None:
         return grid, (0, 0, 0), (0, 0, 0), b""
-    i, j, k = (slice(int(side[0]), int(side[-1]) + 1) for side in sides)
+    i, j, k = found
     bits = np.packbits(np.ascontiguousarray(mask[i, j, k])).tobytes()
     extent = (i.stop - i.start, j.stop - j.start, k.stop - k.start)
     return grid, (i.start, j.start, k.start), extent, zlib.compress(bits, 1)

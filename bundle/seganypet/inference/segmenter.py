@@ -44,6 +44,7 @@ class SegmentationDetails:
         embeddings_remembered: decoder runs whose embedding was at hand.
         targets: groups of clicks that are answered apart from each other.
         spacing_mm: of the rung that each of them was answered on.
+        box: index box of the volume that holds the mask, not always the smallest; None where the mask is empty.
         cut_off: whether a target goes on beyond the most windows one may have.
         device: where the network ran; "cpu" on a GPU's segmenter tells that its memory did not suffice.
     """
@@ -58,6 +59,7 @@ class SegmentationDetails:
     embeddings_remembered: int
     targets: int
     spacing_mm: tuple[float, ...]
+    box: tuple[slice, slice, slice] | None
     cut_off: bool
     device: str
 
@@ -190,6 +192,7 @@ class ClickSegmenter:
             windows_decoded=tally.windows_decoded,
             embeddings_remembered=tally.embeddings_remembered,
             targets=len(state.targets),
+            box=_box_around(state, inside if self.rules else ()),
             spacing_mm=tuple(self.encoder.rungs[target.rung].spacing_mm for target in state.targets),
             cut_off=any(target.cut_off for target in state.targets),
             device=str(self.device),
@@ -243,6 +246,18 @@ class ClickSegmenter:
         click = replay.click_at(clicks[-1].ijk, clicks[-1].positive)
         key = (replay.volume.content_hash, clicks)
         return self._states.get_or_make(key, lambda: replay.advance(state, click))
+
+
+def _box_around(state: ClickState, forced: Iterable[Click]) -> tuple[slice, slice, slice] | None:
+    """The box of all targets' boxes and of the voxels that positive clicks force into the mask."""
+    boxes = [target.box for target in state.targets if target.mask.size]
+    if state.targets:
+        cells = (nearest_voxel(click) for click in forced if click.positive)
+        boxes += [(slice(i, i + 1), slice(j, j + 1), slice(k, k + 1)) for i, j, k in cells]
+    if not boxes:
+        return None
+    x, y, z = (slice(min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes)) for axis in range(3))
+    return (x, y, z)
 
 
 def nearest_voxel(click: Click) -> Cell:
