@@ -73,3 +73,16 @@ def test_error_clicks_carry_the_sign_of_the_error():
     assert labels.tolist() == [1, 0, -1]
     assert target[0, 0, *points[0].long()]
     assert points[1].tolist() == [6, 6, 6]
+
+
+def test_the_papers_simulation_draws_any_wrong_voxel_alike():
+    target = torch.zeros(1, 1, 8, 8, 8, dtype=torch.bool)
+    target[..., 0:4, 0:4, 0:4] = True
+    prediction = torch.zeros_like(target)
+    prediction[..., 0:4, 0:4, 0:2] = True  # 32 voxels are missed
+    numbers = torch.arange(32) / 32 + 1 / 64
+    drawn = [
+        tuple(draw_error_click(prediction, target, torch.tensor([[0.1, u]]), 0.0)[0][0].int().tolist()) for u in numbers
+    ]
+    assert len(set(drawn)) == 32  # each once, at even steps of the uniform number
+    assert all(k in (2, 3) for _, _, k in drawn)

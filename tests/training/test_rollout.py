@@ -3,7 +3,7 @@ import torch
 
 from seganypet.networks.click_network import ClickNetwork
 from seganypet.networks.settings import NetworkSettings
-from seganypet.training.rollout import ClickRollout, wipe_half
+from seganypet.training.rollout import ClickRollout, handed_over, wipe_half
 
 
 class Painter(ClickNetwork):
@@ -100,3 +100,24 @@ def test_training_returns_only_decodes_that_train():
 def test_half_the_window_is_wiped(seed):
     wiped = wipe_half(torch.ones(1, 1, 8, 8, 8), torch.Generator().manual_seed(seed))
     assert wiped.sum() == 8**3 / 2
+
+
+def test_the_papers_clicks_are_an_option():
+    image, masks, seeds = sample()
+    rollout = ClickRollout(Painter(), clicks=2, click_drawing="error").eval()
+    rollout(image, masks, seeds)
+    points, labels = rollout.clicks_made
+    for b, t in ((b, t) for b in range(masks.shape[0]) for t in range(masks.shape[1])):
+        assert masks[b, t][tuple(points[b, t, 0].long())]  # the first lies on the target
+    assert (labels[..., 0] == 1).all()
+    with pytest.raises(ValueError, match="reader, error, got 'random'"):
+        ClickRollout(Painter(), click_drawing="random")
+
+
+def test_what_a_finer_rung_hands_over_is_the_target_around_the_click_and_nothing_else():
+    target = torch.zeros(1, 1, 24, 24, 24, dtype=torch.bool)
+    target[..., 4:20, 4:20, 4:20] = True
+    logits = handed_over(target, torch.tensor([[8.0, 8, 8]]), 8, 1, torch.Generator().manual_seed(1))
+    assert not logits[..., 13:, :, :].any()  # beyond 4 cells of the click nothing is known
+    near = logits[..., 4:13, 4:13, 4:13]
+    assert (near[target[..., 4:13, 4:13, 4:13]] > 0).float().mean() > 0.7

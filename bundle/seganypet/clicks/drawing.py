@@ -75,20 +75,23 @@ def draw_first_click(target: Tensor, image: Tensor, uniform: Tensor) -> Tensor:
     return pick_voxel(weights, uniform[:, 1])
 
 
-def draw_error_click(prediction: Tensor, target: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+def draw_error_click(
+    prediction: Tensor, target: Tensor, uniform: Tensor, deep_share: float = 0.75
+) -> tuple[Tensor, Tensor]:
     """The next click, drawn from where the prediction is wrong: towards the middle of its larger errors.
 
     Args:
         prediction: [B, 1, D, H, W] bool.
         target: [B, 1, D, H, W] bool.
-        uniform: [B, 2] in [0, 1): deep in an error (three of four) or anywhere on it, and where.
+        uniform: [B, 2] in [0, 1): deep in an error or anywhere on it, and where.
+        deep_share: how often deep in it, 0 to 1. 0 is the papers' simulation: any wrong voxel as likely as another.
 
     Returns:
         Points [B, 3] and labels [B]: 1 on a missed voxel, 0 on a false one, −1 where nothing is wrong.
     """
     error = prediction != target
     kind = uniform[:, 0].view(-1, 1, 1, 1, 1)
-    weights = torch.where(kind < 0.75, depth_score(error).pow(CENTRE_POWER), error.float())
+    weights = torch.where(kind < deep_share, depth_score(error).pow(CENTRE_POWER), error.float())
     points = pick_voxel(weights, uniform[:, 1])
     i, j, k = points.long().unbind(1)
     sign = target[torch.arange(len(points), device=points.device), 0, i, j, k].float()

@@ -10,6 +10,8 @@ from seganypet.clicks import draw_error_click, draw_first_click
 from seganypet.networks.click_network import ClickNetwork
 from seganypet.networks.precision import DTYPES, log_precision
 
+CLICK_DRAWINGS = ("reader", "error")
+
 
 class ClickRollout(nn.Module):
     """What a trainer trains and DDP wraps: one forward does all clicks, so that gradients stay synchronised.
@@ -27,6 +29,8 @@ class ClickRollout(nn.Module):
             lead to the next click and cost no backward pass.
         mask_only_share: how often the step without clicks is added, on the coarsest rung.
         handover_share: how often a rollout on the coarsest rung begins with a finer rung's answer.
+        click_drawing: "reader", as `draw_first_click` and `draw_error_click` draw clicks; or "error", the papers'
+            simulation: any voxel of the error region, which before the first click is the target.
         precision: what the network computes in: "float32", "bfloat16" or "float16" under autocast, or "auto", what its
             device computes natively. float16 needs a gradient scaler, which MONAI's trainer has on CUDA.
         seed: of the run.
@@ -37,7 +41,7 @@ class ClickRollout(nn.Module):
         clicks_made: points [B, T, N, 3] and labels [B, T, N] of the last call, for pictures.
 
     Raises:
-        ValueError: another precision.
+        ValueError: another precision or way of drawing clicks.
     """
 
     clicks_made: tuple[Tensor, Tensor]
@@ -51,6 +55,7 @@ class ClickRollout(nn.Module):
         gradient_share: float = 0.0,
         mask_only_share: float = 0.2,
         handover_share: float = 0.5,
+        click_drawing: str = "reader",
         precision: str = "float32",
         seed: int = 0,
     ) -> None:
@@ -60,7 +65,10 @@ class ClickRollout(nn.Module):
         self.random_count = random_count
         self.gradient_share = gradient_share
         self.mask_only_share = mask_only_share
+        if click_drawing not in CLICK_DRAWINGS:
+            raise ValueError(f"click_drawing must be one of {', '.join(CLICK_DRAWINGS)}, got {click_drawing!r}")
         self.handover_share = handover_share
+        self.click_drawing = click_drawing
         self.precision = log_precision(precision, next(network.parameters(), torch.zeros(())).device)
         self.seed = seed
         self.iteration = 0
@@ -97,7 +105,7 @@ class ClickRollout(nn.Module):
         current = self._full_size(low_res, size)
         for step in range(steps):
             if step == 0:
-                point, label = draw_first_click(target, repeated, uniform[:, 0]), labels.new_ones(batch * count)
+                point, label = self._first_click(target, repeated, uniform[:, 0]), labels.new_ones(batch * count)
                 if first_click is not None:
                     given = first_click.reshape(batch * count, 3).to(point)
                     point = torch.where(given >= 0, given, point)
@@ -105,7 +113,8 @@ class ClickRollout(nn.Module):
                 if cells and torch.rand((), generator=plan) < self.handover_share:
                     low_res = handed_over(target, point, cells, stride, plan)
             else:
-                point, label = draw_error_click(current > 0, target, uniform[:, step])
+                deep_share = 0.75 if self.click_drawing == "reader" else 0.0
+                point, label = draw_error_click(current > 0, target, uniform[:, step], deep_share)
             points = torch.cat([points, point[:, None]], 1)
             labels = torch.cat([labels, label[:, None]], 1)
             newest = slice(-1, None) if self.network.settings.points == "newest" else slice(None)
@@ -120,6 +129,11 @@ class ClickRollout(nn.Module):
             logits.append(self._full_size(low_res, size))
         self.clicks_made = points.reshape(batch, count, -1, 3), labels.reshape(batch, count, -1)
         return torch.cat(logits, 1).reshape(batch, count, len(logits), *size)
+
+    def _first_click(self, target: Tensor, image: Tensor, uniform: Tensor) -> Tensor:
+        if self.click_drawing == "reader":
+            return draw_first_click(target, image, uniform)
+        return draw_error_click(torch.zeros_like(target), target, uniform, 0.0)[0]
 
     def _handed_over_cells(self) -> int:
         """Logit cells along each axis that the next finer rung's window covers; 0 without a ladder."""
