@@ -29,7 +29,7 @@ def wait_for(ahead: EncodeAhead, study: str) -> dict:
     return ahead.progress()[study]
 
 
-def test_the_first_click_on_an_opened_study_only_decodes(weights):
+def test_the_first_click_on_an_opened_study_encodes_no_more_than_its_own_fine_window(weights):
     volume = PetVolume(hot_block(), AFFINE)
     ahead = EncodeAhead(weights, budget_s=60)
     ahead.open("block", lambda: volume)
@@ -37,7 +37,8 @@ def test_the_first_click_on_an_opened_study_only_decodes(weights):
     assert progress["state"] == "done"
     assert progress["encoded"] == progress["windows"] >= 1
     _, details = weights.segmenter().segment_with_details(volume, [Click(tuple(HOT_CENTRE))])
-    assert (details.windows_encoded, details.windows_decoded) == (0, 1)
+    # the fine window around the click, which nobody could know of, and the coarse one that was at hand
+    assert (details.windows_encoded, details.windows_decoded, details.embeddings_remembered) == (1, 2, 1)
 
 
 def test_a_study_that_cannot_be_read_does_not_stop_the_next(weights):

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import psutil
 import pytest
 import requests
-from learning_studies import HELD_OUT, TRAINED_ON, Phantoms, save_silent_network
+from learning_studies import HELD_OUT, TRAINED_ON, Phantoms, save_shy_network
 from running_server import MODEL, Server, start_server
 
 pytestmark = pytest.mark.slow
-STUDIES = [*TRAINED_ON[:2], HELD_OUT[0], TRAINED_ON[2]]
+STUDIES = sorted([HELD_OUT[2], *TRAINED_ON[2:5]])  # the one that is held out comes first, and so gets a label
 QUALITIES = dict(zip(STUDIES, ("high", "low", "high", "low"), strict=True))
-QUICK = {"max_epochs": 1, "windows": 8, "learning_rate": 0.002}
+QUICK = {"max_epochs": 1, "windows": 16, "learning_rate": 0.003}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def phantoms(tmp_path_factory) -> Phantoms:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, phantoms) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("learns")
-    weights = save_silent_network(folder / "start.pt")
+    weights = save_shy_network(folder / "start.pt")
     yield from start_server(
         folder, phantoms.studies, "--conf", "weights", str(weights), "--conf", "encode_ahead_s", "0"
     )
@@ -66,7 +66,6 @@ def test_from_the_next_sample_to_better_weights(server, phantoms):
     for _ in STUDIES[:3]:
         study = client.next_sample("first", {})["id"]
         answer = server.numbers(f"image={study}", phantoms.click(study))
-        assert answer["volume_ml"] == 0
         phantoms.save_truth(server, study, QUALITIES[study])
     (left,) = set(STUDIES) - {name for name, one in client.datastore()["objects"].items() if one["labels"]}
     bad = train(server, {"max_epochs": "many"})
@@ -81,7 +80,7 @@ def test_from_the_next_sample_to_better_weights(server, phantoms):
 
     stats = client.info()["train_stats"][MODEL]
     assert stats["outcome"] == "published", stats
-    assert stats["best_metric"] > stats["start_metric"] == 0
+    assert stats["best_metric"] > stats["start_metric"] + 0.05
     assert (stats["epoch"], stats["total_epochs"]) == (1, 1)
     trained = [study for study in STUDIES if study in TRAINED_ON and study != left]
     assert (stats["training"], stats["validation"]) == (len(trained), 3 - len(trained))

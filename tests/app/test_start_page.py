@@ -17,9 +17,9 @@ from small_studies import HOT_CENTRE, SHAPE
 EVIL = "<script>alert(1)</script>\"&'"
 
 
-def seen(html: str) -> str:
-    """Which mask the page's one form would save."""
-    (token,) = re.findall(r'name="seen" value="([0-9a-f]+)"', html)
+def seen(html: str, label: str) -> str:
+    """Which mask the page's form for a label would save."""
+    (token,) = re.findall(rf'name="label" value="{label}"><input type="hidden" name="seen" value="([0-9a-f]+)"', html)
     return token
 
 
@@ -48,7 +48,7 @@ def test_the_last_mask_is_shown_and_saved_as_final_with_who_clicks_and_weights(s
     listed = requests.get(server.url, params={"q": "becquerel"}, timeout=30).text
     assert "not saved" in listed
     assert "Save as final" in listed
-    form = {"study": "becquerel", "label": "target", "seen": seen(listed), "name": "spleen", "reader": "Ann"}
+    form = {"study": "becquerel", "label": "target", "seen": seen(listed, "target"), "name": "spleen", "reader": "Ann"}
     answer = requests.post(f"{server.url}/seganypet/final", data=form, timeout=60)
     assert answer.status_code == 200, answer.text
     assert "spleen of becquerel is saved as final" in answer.text
@@ -112,21 +112,21 @@ def test_everything_is_escaped():
 
 def test_a_mask_that_changed_since_it_was_seen_is_not_saved(server):
     def listed() -> str:
-        return requests.get(server.url, params={"q": "ann_pet"}, timeout=30).text
+        return requests.get(server.url, params={"q": "block"}, timeout=30).text
 
     def save(token: str) -> requests.Response:
-        form = {"study": "ann_pet", "label": "node", "seen": token, "name": "node"}
+        form = {"study": "block", "label": "node", "seen": token, "name": "node"}
         return requests.post(f"{server.url}/seganypet/final", data=form, timeout=60)
 
-    server.numbers("image=ann_pet", {"label": "node", "foreground": [[4, 4, 4]], "background": []})
-    before = seen(listed())
-    again = {"label": "node", "foreground": [[4, 4, 4]], "background": [[5, 4, 4]]}  # the voxel clicked away is out
-    server.numbers("image=ann_pet", again)
+    server.numbers("image=block", {"label": "node", "foreground": [[3, 4, 4]], "background": []})
+    before = seen(listed(), "node")
+    again = {"label": "node", "foreground": [[3, 4, 4]], "background": [[5, 4, 4]]}  # the voxel clicked away is out
+    server.numbers("image=block", again)
     refused = save(before)
     assert refused.status_code == 409
     assert "has changed since the page showed it" in refused.text
-    assert not (server.studies / "labels" / "final" / "ann_pet.nii.gz").exists()
-    assert save(seen(listed())).status_code == 200
+    assert not (server.studies / "labels" / "final" / "block.nii.gz").exists()
+    assert save(seen(listed(), "node")).status_code == 200
 
 
 def test_last_masks_come_back_whole_and_an_empty_one_goes():

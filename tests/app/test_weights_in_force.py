@@ -34,12 +34,12 @@ def test_a_new_file_takes_over_and_its_volume_is_encoded_again(tmp_path: Path):
     weights = Weights(path, torch.device("cpu"), cache_bytes=10**8)
     volume, clicks = PetVolume(hot_block(), AFFINE), [Click(tuple(HOT_CENTRE))]
     first = weights.segmenter()
-    assert first.segment_with_details(volume, clicks)[1].windows_encoded == 1
+    assert first.segment_with_details(volume, clicks)[1].windows_encoded == 2  # a fine and a coarse one
     assert weights.segmenter() is first
     save_everything_network(path, seed=1)
     second = in_force(weights)
     assert second.weights_hash != first.weights_hash
-    assert second.segment_with_details(volume, clicks)[1].windows_encoded == 1
+    assert second.segment_with_details(volume, clicks)[1].windows_encoded == 2
     assert weights.info()["hash"] == second.weights_hash
 
 

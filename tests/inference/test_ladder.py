@@ -1,7 +1,10 @@
 """Which rung answers what, with a network whose answers are known: it selects the hot region that was clicked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from fake_networks import ComponentNet, box_volume
 
 from seganypet.clicks import Click
@@ -141,3 +144,16 @@ def test_a_click_in_the_cold_that_both_rungs_deny_stays_small_and_fine():
     again, details = segmenter().segment_with_details(volume, [Click((30, 30, 20)), Click((31, 30, 20))])
     assert details.windows_decoded == 3  # the coarser rung is asked at the first click only
     assert again[31, 30, 20]
+
+
+def test_a_first_answer_is_cut_where_its_weights_say():
+    volume = box_volume((40, 40, 60), NODE, suv=3.0)
+    clicks = [Click((19, 19, 29)), Click((20, 19, 29))]
+    plain, offset = ladder_net(), ladder_net()
+    offset.settings = replace(offset.settings, first_answer_offset=0.2)  # cut at SUV 0.3 instead of 0.5
+    first, calibrated = (segmenter(net).segment(volume, clicks[:1]) for net in (plain, offset))
+    assert first.sum() < calibrated.sum()
+    assert not (first & ~calibrated).any()
+    # with a second click the network's own answer stands, and what it is prompted with is its own, too
+    assert np.array_equal(segmenter(offset).segment(volume, clicks), segmenter(plain).segment(volume, clicks))
+    assert torch.equal(offset.decoded[-1][2], plain.decoded[-1][2])

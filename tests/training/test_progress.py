@@ -10,7 +10,8 @@ def test_the_whole_run_is_estimated_once_after_its_first_iterations(caplog):
     RunEstimate(after=2).attach(engine)
     with caplog.at_level(logging.INFO, logger="seganypet.training.progress"):
         engine.run(range(5), max_epochs=2)
-    (said,) = (record.getMessage() for record in caplog.records)
+    name = "seganypet.training.progress"
+    (said,) = (record.getMessage() for record in caplog.records if record.name == name)
     assert "7 steps left" in said  # after the third of ten
 
 

@@ -3,7 +3,8 @@
 The ladder: a first click is answered in a small window of the finest rung, centred on it. Where the answer leaves that
 window, the next coarser rung goes on, with the finer answer as its mask prompt; on the coarsest, whose windows stand on
 a grid, the target is followed from window to window. A first click that the finer rung is unsure of, as in the cold
-middle of a large tumour, is the coarser one's where that is surer. A target never goes down again, and
+middle of a large tumour, is the coarser one's where that is surer; and a large first answer is, where the coarser one
+finds much more, as of a tumour that is hot in its middle. A target never goes down again, and
 every later click within its windows is answered on its rung: one inside a coarse answer but outside the fine window it
 began in, too. Networks without finer rungs have the coarsest alone.
 """
@@ -30,6 +31,8 @@ from seganypet.pet import PetVolume
 STALE_SHARE = 0.05  # a followed window is decoded again when its share of the target changed by more than this
 LEAVING_MM2 = 30.0  # of a finer window's faces that the answer must reach for the next rung to take over
 NOTHING_ML = 0.1  # a first answer below this is none; the smallest lesions that are looked for have 0.2 mL
+LARGE_ML = 15.0  # a first answer of this volume, in a window of 373 mL, may be a part of something larger:
+GOES_ON = 1.5  # which the coarser rung answers where it finds so many times as much
 UNSURE_LOGIT = 1.0  # a first click's logit below this asks the coarser rung, which must be surer by as much
 
 
@@ -225,16 +228,20 @@ class ClickReplay:
             roots = self._roots(coarser, clicks)
             if leaving * rung.cell_mm**2 < LEAVING_MM2:
                 here = Target(rung.number, (root,), clicks, tiles, *paint(whole, rung.grid, rung.stride))
-                sure = self._sureness(raw, rung, click)
-                if handed is not None or sure >= UNSURE_LOGIT:
+                sure, large = self._sureness(raw, rung, click), self._volume_ml(here) >= LARGE_ML
+                if handed is not None or (sure >= UNSURE_LOGIT and not large):
                     return here
                 above = self._answer(Target(coarser.number, roots, target.clicks), click)
                 found = blend({root: above.tiles[root] for root in roots}, coarser.stride)
                 surer = self._sureness(found, coarser, click) >= max(sure, 0.0) + UNSURE_LOGIT
-                return above if surer else here
+                goes_on = large and self._volume_ml(above) > GOES_ON * self._volume_ml(here)
+                return above if goes_on or (surer and not large) else here
             handed = hand_over(whole, rung.grid, coarser.grid, roots[0], coarser.cells, coarser.stride)
             target, rung = Target(coarser.number, roots, clicks), coarser
         return self._follow(target, rung, clicks, click, handed)
+
+    def _volume_ml(self, target: Target) -> float:
+        return float(target.mask.sum()) * self.volume.voxel_volume_ml
 
     @staticmethod
     def _sureness(field: Blend, rung: RungView, click: WorkingClick) -> float:
@@ -291,7 +298,9 @@ class ClickReplay:
         return Target(rung.number, target.roots, clicks, tiles, *painted, cut_off=window is not None)
 
     def _obeyed(self, whole: Blend, rung: RungView, clicks: Sequence[WorkingClick]) -> Blend:
-        """A target's logits made to obey its clicks."""
+        """A target's logits as they are cut at 0: a first answer's calibrated, and all made to obey their clicks."""
+        if len(clicks) == 1:
+            whole = replace(whole, logits=whole.logits + self.encoder.net.settings.first_answer_offset * whole.covered)
         if not self.rules:
             return whole
         cells = [(rung.cell(whole.origin, click), click.positive) for click in clicks]
