@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from seganypet.data import load_studies, read_data_list, write_cohort, write_data_list
 from seganypet.data.annotators import write_low_quality
+from seganypet.data.targets import is_lesion
 from seganypet.evaluation.metrics import dice
 from seganypet.evaluation.report import TargetResult, evaluate_entries
 from seganypet.evaluation.strategy_table import CLICKS, RunScore, as_markdown, write_csv
@@ -117,16 +118,19 @@ def ablation(
         test=scale.test,
         voxel_size_mm=scale.voxel_size_mm,
     )
-    noisy = write_low_quality(clean, folder / "low_quality", share=low_quality_share, strength=strength)
-    checked = write_checked(noisy, folder / "low_quality" / "checked.json")
+    noisy = folder / "low_quality" / "data_list.json"
+    if not noisy.exists():  # written last, when all labels are there
+        write_low_quality(clean, noisy.parent, share=low_quality_share, strength=strength)
+    checked = write_checked(noisy, noisy.with_name("checked.json"))
+    leave_out = sorted(organs(clean) - set(SEEN))
     start = folder / START
-    train(start, start_overlay(scale, checked, left_out(clean)))
+    train(start, start_overlay(scale, checked, leave_out))
     scores = score(start, START, 0, clean, scale.max_windows)
-    write_rules(folder / "rules.md", start / "model.pt", noisy, clean, scale.clicks)
+    write_rules(folder / "rules.md", start / "model.pt", noisy, clean, leave_out, scale.clicks)
     runs = [(seed, strategy) for seed in range(scale.seeds) for strategy in STRATEGIES]
     for seed, strategy in tqdm(runs, unit="run"):
         run = folder / f"{strategy}_{seed}"
-        overlay = run_overlay(scale, strategy, seed, noisy, clean, left_out(clean), run, start / "model.pt")
+        overlay = run_overlay(scale, strategy, seed, noisy, clean, leave_out, run, start / "model.pt")
         train(run, overlay | method)
         scores += score(run, strategy, seed, clean, scale.max_windows)
         table = as_markdown(scores, (START, *STRATEGIES), reference=STRATEGIES[0])
@@ -163,10 +167,9 @@ def keep_settings(folder: Path, settings: dict[str, Any]) -> None:
     kept.write_text(json.dumps(settings, indent=1))
 
 
-def left_out(clean: Path) -> list[str]:
-    """The organs that no run is trained on."""
-    names = read_data_list(clean).labels.values()
-    return sorted({name for name in names if not name.startswith("lesion")} - set(SEEN))
+def organs(clean: Path) -> set[str]:
+    """The names of a cohort's targets that are no lesions."""
+    return {name for name in read_data_list(clean).labels.values() if not is_lesion(name)}
 
 
 def write_checked(noisy: Path, path: Path) -> Path:
@@ -265,7 +268,7 @@ def score(run: Path, strategy: str, seed: int, clean: Path, max_windows: int) ->
     if kept.exists():
         return [RunScore(**{**row, "dice": tuple(row["dice"])}) for row in json.loads(kept.read_text())]
     cohort = read_data_list(clean)
-    others = {name for name in cohort.labels.values() if not name.startswith("lesion")} - {*SEEN, *UNSEEN}
+    others = organs(clean) - {*SEEN, *UNSEEN}
     segmenter = ClickSegmenter(load_network(run / "model.pt"), max_windows=max_windows)
     results: dict[str, list[TargetResult]] = {}
     for study in evaluate_entries(segmenter, cohort.test, clicks=max(CLICKS), baselines=False, leave_out=others):
@@ -280,14 +283,12 @@ def score(run: Path, strategy: str, seed: int, clean: Path, max_windows: int) ->
     return scores
 
 
-def write_rules(path: Path, weights: Path, noisy: Path, clean: Path, clicks: int) -> None:
+def write_rules(path: Path, weights: Path, noisy: Path, clean: Path, leave_out: list[str], clicks: int) -> None:
     """A table of what each rule of rectification flips on low-quality organs, as the common start sees them."""
     if path.exists():
         return
     net = load_network(weights)
-    labels = [
-        load_studies([data_list], "training", net.settings, leave_out=left_out(clean)) for data_list in (noisy, clean)
-    ]
+    labels = [load_studies([data_list], "training", net.settings, leave_out=leave_out) for data_list in (noisy, clean)]
     targets = draw_known_targets(*labels, net.settings, net.window_size, most=RULE_TARGETS)
     rules = [(share, flip) for flip in FLIPPING for share in RULE_SHARES]
     rectifications = [Rectification(threshold=share * LN2, reading=flip) for share, flip in rules]
