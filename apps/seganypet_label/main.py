@@ -16,7 +16,7 @@ if str(BUNDLE) not in sys.path:
     sys.path.insert(0, str(BUNDLE))
 
 from lib.app import SegAnyPETApp  # noqa: E402  after the bundle is on the path
-from lib.server import harden  # noqa: E402
+from lib.http.server import harden  # noqa: E402
 
 __all__ = ["SegAnyPETApp"]
 

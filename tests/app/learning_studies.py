@@ -9,7 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import torch
-from lib.archive import ArchiveSeries
+from lib.store.archive import ArchiveSeries
 from pydicom import dcmread
 from running_server import REPO, Server
 from small_studies import DICOM_AFFINE, SHAPE, hot_block

@@ -20,19 +20,19 @@ from monailabel.utils.sessions import SessionInfo, Sessions
 
 import seganypet
 from lib.app_settings import AppSettings
-from lib.archive_store import ArchiveStore
-from lib.click_task import ClickTask
-from lib.datastore import StudyStore
-from lib.encode_ahead import EncodeAhead
-from lib.names import is_session_id
-from lib.scores import Scores, to_score
-from lib.scoring import UncertaintyScoring
-from lib.strategies import Diversity, First, HandedOut, Random, Uncertainty
-from lib.study_access import OpenStudy, StudyAccess
-from lib.train_task import UpdateModel
-from lib.trained_weights import trained_file
-from lib.volumes import Volumes
-from lib.weights import Weights
+from lib.clicks.click_task import ClickTask
+from lib.clicks.encode_ahead import EncodeAhead
+from lib.clicks.study_access import OpenStudy, StudyAccess
+from lib.clicks.weights import Weights
+from lib.learning.next_study import Diversity, First, HandedOut, Random, Uncertainty
+from lib.learning.scores import Scores, to_score
+from lib.learning.scoring import UncertaintyScoring
+from lib.learning.train_task import UpdateModel
+from lib.learning.trained_weights import trained_file
+from lib.store.archive_store import ArchiveStore
+from lib.store.datastore import StudyStore
+from lib.store.names import is_session_id
+from lib.store.volumes import Volumes
 from seganypet.inference import keep_freed_memory
 
 logger = logging.getLogger(__name__)

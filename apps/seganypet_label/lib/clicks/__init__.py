@@ -1,0 +1,1 @@
+"""A click: its request, its study, the weights that answer it."""

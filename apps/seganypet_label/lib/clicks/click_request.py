@@ -1,0 +1,156 @@
+"""A click request as Slicer and OHIF send it, checked: which clicks, which answer."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lib.store.bad_request import BadRequest
+from seganypet.clicks import Click
+
+MAX_CLICKS = 1000
+RESULT_EXTENSIONS = (".nrrd", ".nii.gz", ".nii")
+RESULT_DTYPES = ("uint8", "uint16", "int16", "uint32", "int32", "float32")
+SELECT_A_ROW = (
+    "In OHIF's Point Prompts select the row of the structure you segment (for example 'liver') and click in it; use "
+    "the 'background' row only for clicks on what does not belong to it, then select the structure's row again."
+)
+
+
+@dataclass(frozen=True)
+class ClickRequest:
+    """What a client asks for.
+
+    Args:
+        clicks: in canonical order: foreground as listed, then background; not yet checked against a volume.
+        label: the structure's name, or "" where the client does not say (OHIF).
+        extension: of the mask file.
+        dtype: of the mask's voxels.
+        box_only: send the smallest box that holds the mask, placed where it lies, instead of the whole grid; for
+            clients that place it themselves (`box` among the numbers says where), 16 MB a click less.
+        compress: gzip inside .nrrd, unless the client wants it raw, as OHIF does: a mask is a hundred times smaller.
+        label_info: what a client says of the segments of a DICOM SEG.
+        save_label: keep the mask in the datastore under `label_tag`.
+        label_tag: folder under labels/.
+        client_id: who asks, as the client says it.
+    """
+
+    clicks: tuple[Click, ...]
+    label: str = ""
+    extension: str = ".nii.gz"
+    dtype: str = "uint8"
+    compress: bool = False
+    box_only: bool = False
+    label_info: tuple[Mapping[str, Any], ...] = ()
+    save_label: bool = False
+    label_tag: str = "original"
+    client_id: str = ""
+
+
+def parse_params(text: str) -> dict[str, Any]:
+    """The JSON of a form field `params`.
+
+    Raises:
+        BadRequest: not a JSON object.
+    """
+    try:
+        params = json.loads(text or "{}")
+    except ValueError as error:
+        raise BadRequest(f"params is not valid JSON: {error}") from None
+    if not isinstance(params, dict):
+        raise BadRequest(f"params must be a JSON object, got {type(params).__name__}")
+    return params
+
+
+def click_request(params: Mapping[str, Any]) -> ClickRequest:
+    """A request's parameters, checked.
+
+    Raises:
+        BadRequest: the message names the parameter, what was expected and what came.
+    """
+    foreground, background = _points(params, "foreground"), _points(params, "background")
+    if "foreground" not in params:
+        raise BadRequest(f"foreground is missing: no structure is selected. {SELECT_A_ROW}")
+    if foreground and foreground == background:
+        raise BadRequest(f"foreground and background are the same list of clicks. {SELECT_A_ROW}")
+    clicks = [Click(ijk) for ijk in foreground] + [Click(ijk, positive=False) for ijk in background]
+    if len(clicks) > MAX_CLICKS:
+        raise BadRequest(f"{len(clicks)} clicks are too many; at most {MAX_CLICKS} are answered")
+    label_info = params.get("label_info") or []
+    if not isinstance(label_info, list) or not all(isinstance(entry, dict) for entry in label_info):
+        raise BadRequest(f"label_info must be a list of objects, got {label_info!r}"[:300])
+    return ClickRequest(
+        clicks=tuple(clicks),
+        label=_text(params, "label"),
+        extension=_choice(params, "result_extension", RESULT_EXTENSIONS, ".nii.gz"),
+        dtype=_choice(params, "result_dtype", RESULT_DTYPES, "uint8"),
+        compress=params.get("result_compress", True) in (True, "true", "True", 1),
+        box_only=params.get("result_box") in (True, "true", "True", 1),
+        label_info=tuple(label_info),
+        save_label=params.get("save_label") in (True, "true", "True", 1),
+        label_tag=_text(params, "label_tag") or "original",
+        client_id=_text(params, "client_id"),
+    )
+
+
+def check_inside(clicks: Sequence[Click], shape: tuple[int, int, int]) -> None:
+    """Refuse clicks outside a volume, which ends half a voxel beyond its outermost voxel centres.
+
+    Both viewers round a click, so that one on the rim can come as −1 or as N; the segmenter takes it as on the rim.
+
+    Raises:
+        BadRequest: a click further outside; it is named, with the volume's shape.
+    """
+    for click in clicks:
+        if not all(-1 <= index <= length for index, length in zip(click.ijk, shape, strict=True)):
+            kind = "foreground" if click.positive else "background"
+            raise BadRequest(
+                f"{kind} click {_plain(click.ijk)} lies outside the volume of {list(shape)} voxels (indices i, j, k)"
+            )
+
+
+def _points(params: Mapping[str, Any], name: str) -> list[tuple[float, float, float]]:
+    points = params.get(name)
+    if points is None:
+        return []
+    if not isinstance(points, list):
+        raise BadRequest(f"{name} must be a list of clicks [i, j, k], got {_short(points)}")
+    for point in points:
+        numbers = isinstance(point, list) and all(
+            isinstance(index, int | float) and not isinstance(index, bool) for index in point
+        )
+        if not numbers or len(point) != 3:
+            raise BadRequest(f"each {name} click must be three voxel indices [i, j, k], got {_short(point)}")
+        if not all(math.isfinite(index) for index in point):
+            raise BadRequest(f"{name} click {_short(point)} is not finite")
+    return [(float(i), float(j), float(k)) for i, j, k in points]
+
+
+def _text(params: Mapping[str, Any], name: str) -> str:
+    value = params.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > 128:
+        raise BadRequest(f"{name} must be a string of at most 128 characters, got {_short(value)}")
+    return value
+
+
+def _choice(params: Mapping[str, Any], name: str, allowed: Sequence[str], default: str) -> str:
+    value = params.get(name)
+    if value in (None, ""):
+        return default
+    if value not in allowed:
+        raise BadRequest(f"{name} must be one of {', '.join(allowed)}, got {_short(value)}")
+    return str(value)
+
+
+def _plain(ijk: Sequence[float]) -> list[float]:
+    return [int(index) if float(index).is_integer() else index for index in ijk]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."

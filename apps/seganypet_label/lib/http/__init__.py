@@ -1,0 +1,1 @@
+"""What clients see: routes, pages, answers, and who asks."""

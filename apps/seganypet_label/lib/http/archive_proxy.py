@@ -1,0 +1,88 @@
+"""`/proxy/dicom/…`: how OHIF reaches the archive.
+
+MONAI Label's own drops the query: OHIF asks for one patient's studies and is answered with everybody's, which it then
+shows as that patient's. It also blocks every other request while the archive thinks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+import requests
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import StreamingResponse
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.interfaces.utils.app import app_instance
+
+from lib.store.archive import TIMEOUT_S
+from lib.store.archive_store import ArchiveStore
+from seganypet.pet import PetVolume
+
+if TYPE_CHECKING:
+    from lib.app import SegAnyPETApp
+
+CHUNK = 2**18
+PASSED_ON = ("accept", "content-type")  # of a request; not its cookies, tokens or origin
+PASSED_BACK = ("content-type", "etag", "last-modified", "cache-control")
+
+METADATA = re.compile(r"studies/([\d.]+)(/series/[\d.]+)?/metadata")
+
+router = APIRouter(prefix="/proxy/dicom", include_in_schema=False)
+READER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
+
+
+@router.get("/{path:path}")
+@router.post("/{path:path}")
+async def forward(request: Request, path: str, user: User = READER) -> StreamingResponse:
+    """Forward a DICOMweb request with its query; `Guard` has let only DICOMweb resources through.
+
+    Raises:
+        HTTPException: 404 where the server's studies are a folder.
+    """
+    app: SegAnyPETApp = app_instance()
+    store = app.datastore()
+    if not isinstance(store, ArchiveStore):
+        raise HTTPException(404, "the studies of this server are a folder, not an archive: OHIF cannot open them")
+    kind, _, rest = path.partition("/")
+    prefixes = {
+        "qido": settings.MONAI_LABEL_QIDO_PREFIX,
+        "wado": settings.MONAI_LABEL_WADO_PREFIX,
+        "stow": settings.MONAI_LABEL_STOW_PREFIX,
+    }
+    if kind in prefixes:
+        # OHIF asks for metadata under QIDO's root too
+        prefix = prefixes["wado" if kind == "qido" and rest.endswith("metadata") else kind]
+        path = f"{prefix}/{rest}" if prefix else rest
+        opened = METADATA.fullmatch(rest)
+        if opened:  # the first that OHIF asks of a study: fetch and encode it while its images travel
+            for uid in store.series_of_study(opened[1]):
+                app.ahead.open(uid, partial(_volume, app, uid))
+    body = await request.body() if request.method == "POST" else None
+    headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+    ask = partial(
+        store.archive.session().request,
+        request.method,
+        f"{store.archive.url}/{path}",
+        params=request.query_params.multi_items(),
+        headers=headers,
+        data=body,
+        stream=True,
+        timeout=TIMEOUT_S,
+    )
+    answer: requests.Response = await anyio.to_thread.run_sync(ask)
+    kept = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
+    return StreamingResponse(_content(answer), status_code=answer.status_code, headers=kept)
+
+
+def _volume(app: SegAnyPETApp, uid: str) -> PetVolume:
+    return app.access.study(uid).volume
+
+
+def _content(answer: requests.Response) -> Iterator[bytes]:
+    with answer:
+        yield from answer.iter_content(CHUNK)

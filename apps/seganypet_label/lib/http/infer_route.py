@@ -1,0 +1,129 @@
+"""`POST /infer/{model}`: what Slicer, OHIF and MONAI Label's client send, answered off the event loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from fastapi import Depends, File, Form, HTTPException, Request, UploadFile
+from fastapi.responses import Response
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.interfaces.utils.app import app_instance
+
+from lib.clicks.click_request import ClickRequest, click_request, parse_params
+from lib.clicks.click_task import ClickAnswer
+from lib.http.answers import respond
+from lib.http.tokens import may_save, note_reader
+from lib.store.bad_request import BadRequest
+from lib.store.datastore import StudyStore
+from lib.store.label_quality import LOW
+from lib.store.mask_files import mask_bytes
+from lib.store.reader import READER
+
+if TYPE_CHECKING:
+    from lib.app import SegAnyPETApp
+
+CLICKS_AT_ONCE = 16  # threads of their own: waiting clicks must not take those that serve every other route
+_threads: list[anyio.CapacityLimiter] = []
+
+
+class ResultType(StrEnum):
+    """What comes back."""
+
+    image = "image"
+    json = "json"
+    all = "all"
+    dicom_seg = "dicom_seg"
+
+
+async def infer(
+    http: Request,
+    model: str,
+    image: str = "",
+    session_id: str = "",
+    params: str = Form("{}"),
+    file: UploadFile = File(None),  # noqa: B008  FastAPI declares forms this way
+    label: UploadFile = File(None),  # noqa: B008
+    output: ResultType | None = None,
+    user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER)),  # noqa: B008
+) -> Response:
+    """Segment what was clicked in a study (`image`), a session's image or a file sent along."""
+    if not _threads:
+        _threads.append(anyio.CapacityLimiter(CLICKS_AT_ONCE))
+    kind = output.value if output is not None else None
+    note_reader(user)
+    if not may_save(user) and parse_params(params).get("save_label"):
+        raise HTTPException(403, f"saving needs the role {settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR}")
+    takes_gzip = "gzip" in http.headers.get("accept-encoding", "")
+    work = partial(answer, app_instance(), model, image, session_id, params, file, kind, takes_gzip=takes_gzip)
+    return await anyio.to_thread.run_sync(work, limiter=_threads[0])
+
+
+def answer(
+    app: SegAnyPETApp,
+    model: str,
+    image: str,
+    session_id: str,
+    params: str,
+    file: UploadFile | None,
+    output: str | None,
+    *,
+    takes_gzip: bool = False,
+) -> Response:
+    """Answer one request.
+
+    Args:
+        params: JSON text; its `model` and `image` do not override the route's.
+        takes_gzip: whether the client unpacks a gzipped body by itself.
+
+    Raises:
+        HTTPException: 404 for a model, study or session that is not there, 400 for anything else that is wrong.
+    """
+    task = app.click_tasks.get(model)
+    if task is None:
+        raise HTTPException(404, f"there is no model {model!r}; there is {', '.join(app.click_tasks)}")
+    start = time.perf_counter()
+    request = click_request(parse_params(params))
+    study = app.access.open(image, session_id, file)
+    if request.save_label and not study.study_id:
+        raise BadRequest("save_label keeps a label of a study; this image is none: upload it to /datastore/image first")
+    read_s = time.perf_counter() - start
+    result = task.answer(study.volume, request)
+    total_s = round(time.perf_counter() - start, 4)
+    result.params["timings"] |= {"read_s": round(read_s, 4), "total_s": total_s}
+    result.params["study_cached"] = study.at_hand
+    app.opened(study)
+    clicks = tuple(dataclasses.asdict(click) for click in request.clicks)
+    if study.study_id and isinstance(store := app.datastore(), StudyStore):
+        store.last_masks.note(
+            study.study_id,
+            result.params["label"],
+            result.mask,
+            result.params,
+            clicks,
+            reader=READER.get(),
+            client=request.client_id,
+            box=result.box,
+        )
+    if request.save_label:
+        save(app, study.study_id, model, request, result)
+    return respond(result, request, output, takes_gzip=takes_gzip)
+
+
+def save(app: SegAnyPETApp, study_id: str, model: str, request: ClickRequest, result: ClickAnswer) -> None:
+    """Keep an answer's mask in the datastore, with the clicks it came from."""
+    clicks = [dataclasses.asdict(click) for click in request.clicks]
+    info: dict[str, Any] = {"model": model, "params": result.params, "clicks": clicks, "client_id": request.client_id}
+    info["label"] = result.params["label"]
+    info["quality"] = LOW  # nobody has seen it yet, whatever the tag
+    with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
+        file = Path(folder) / "mask.nii.gz"
+        file.write_bytes(mask_bytes(result.mask, result.volume.affine, extension=".nii.gz"))
+        app.datastore().save_label(study_id, str(file), request.label_tag, info)

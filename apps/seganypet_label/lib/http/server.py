@@ -1,0 +1,149 @@
+"""MONAI Label's web application as this app serves it.
+
+MONAI Label 0.8.5 declares every route `async` around code that blocks, so that one click would stop every other
+request; lets each origin in; and answers mistakes with a bare 500. Its application object is put right in place, while
+it starts and before it serves, so that the plain start command stays the only one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import json
+import logging
+import sys
+from itertools import pairwise
+from typing import Any
+
+import requests
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute, request_response
+from monailabel.config import settings
+from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException, MONAILabelException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from lib.http import archive_proxy, ohif_page, start_routes
+from lib.http.guard import LOOPBACK, Guard
+from lib.http.infer_route import infer
+from lib.http.tokens import accept_valid_tokens, note_reader
+from lib.learning.task_processes import refuse_unknown_tasks
+from seganypet.pet import PetReadError
+
+logger = logging.getLogger(__name__)
+
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+def harden(app: FastAPI) -> None:
+    """Put the application right; doing it again changes nothing.
+
+    Args:
+        app: `monailabel.app.app`, before it serves its first request.
+    """
+    accept_valid_tokens()
+    refuse_unknown_tasks()
+    prefix = settings.MONAI_LABEL_API_STR
+    routes = app.router.routes
+    _put_first(app, prefix)
+    for index, route in enumerate(routes):
+        if not isinstance(route, APIRoute):
+            continue
+        if route.path == f"{prefix}/infer/{{model}}":
+            routes[index] = APIRoute(
+                route.path, infer, methods=["POST"], tags=route.tags, summary=route.summary, responses=route.responses
+            )
+        elif inspect.iscoroutinefunction(route.endpoint) and route.endpoint is not archive_proxy.forward:
+            _run_in_thread(route)
+    origins = tuple(str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS or ())
+    app.user_middleware = [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_origin_regex=LOOPBACK.pattern,
+            allow_credentials=True,
+            allow_methods=["*"],
+            allow_headers=["*"],
+        ),
+        Middleware(Guard, origins=origins, prefix=prefix, on_loopback=bound_host() in LOOPBACK_HOSTS),
+    ]
+    for error, status in _STATUS.items():
+        app.add_exception_handler(error, functools.partial(_explain, status))
+    app.add_exception_handler(Exception, _apologise)
+    app.middleware_stack = None  # built again, with the above, at the next request
+    _warn_of_open_doors()
+
+
+def _put_first(app: FastAPI, prefix: str) -> None:
+    """Let the app's own pages answer before MONAI Label's, whose routes stay for what they do not answer."""
+    routes = app.router.routes
+    if any(getattr(route, "endpoint", None) is archive_proxy.forward for route in routes):
+        return
+    before = len(routes)
+    app.include_router(start_routes.router)
+    for router in (ohif_page.router, archive_proxy.router):
+        app.include_router(router, prefix=prefix)
+    routes[:] = routes[before:] + routes[:before]
+
+
+def _run_in_thread(route: APIRoute) -> None:
+    """Let a route that never awaits run off the event loop."""
+    endpoint = route.endpoint
+
+    @functools.wraps(endpoint)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        note_reader(kwargs.get("user"))
+        try:
+            return asyncio.run(endpoint(*args, **kwargs))
+        except BaseException:
+            clean_up = kwargs.get("background_tasks")
+            if clean_up is not None:  # uploaded files; FastAPI runs this after an answer, but not after an error
+                asyncio.run(clean_up())
+            raise
+
+    route.endpoint = run
+    route.dependant.call = run
+    route.app = request_response(route.get_route_handler())
+
+
+_STATUS: dict[type[Exception], int] = {
+    ImageNotFoundException: 404,
+    LabelNotFoundException: 404,
+    FileNotFoundError: 404,
+    PetReadError: 400,
+    requests.RequestException: 502,
+    FileExistsError: 409,
+    IsADirectoryError: 400,
+    MONAILabelException: 400,
+    json.JSONDecodeError: 400,
+}
+
+
+async def _explain(status: int, request: Request, error: Exception) -> JSONResponse:
+    detail = getattr(error, "msg", "") or str(error) or type(error).__name__
+    if isinstance(error, json.JSONDecodeError):
+        detail = f"not valid JSON: {error}"
+    return JSONResponse({"detail": detail}, status_code=status)
+
+
+async def _apologise(request: Request, error: Exception) -> JSONResponse:
+    detail = f"{type(error).__name__} in the server while answering {request.url.path}; its log says where"
+    return JSONResponse({"detail": detail}, status_code=500)
+
+
+def bound_host() -> str:
+    """The address the server listens on, from the command line; MONAI Label keeps it nowhere else."""
+    arguments = [part for argument in sys.argv[1:] for part in argument.split("=", 1)]
+    return next((value for key, value in pairwise(arguments) if key in ("--host", "-i")), "0.0.0.0")
+
+
+def _warn_of_open_doors() -> None:
+    host = bound_host()
+    if host not in LOOPBACK_HOSTS and not settings.MONAI_LABEL_AUTH_ENABLE:
+        logger.warning(
+            "THIS SERVER LISTENS ON %s AND ASKS NOBODY WHO THEY ARE: everybody who reaches it reads the studies and "
+            "saves labels. Start it with --host 127.0.0.1, or switch on MONAI_LABEL_AUTH_ENABLE.",
+            host,
+        )

@@ -1,0 +1,98 @@
+"""The labels of a studies folder or an archive as a data list for training."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from monailabel.interfaces.exception import ImageNotFoundException
+
+from lib.learning.train_settings import TrainSettings
+from lib.store.datastore import FINAL, StudyStore
+from seganypet.data.data_list import Entry, write_data_list
+from seganypet.data.preparation import FoundStudy, Problem, check_studies, find_monai_label, split_studies
+
+logger = logging.getLogger(__name__)
+
+ORIGINAL = "original"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What there is to train on.
+
+    Args:
+        training: entries to train on.
+        validation: final labels held out; empty where there are too few labels.
+        left_out: studies that cannot be trained on, with the reason.
+    """
+
+    training: tuple[Entry, ...]
+    validation: tuple[Entry, ...]
+    left_out: tuple[Problem, ...] = ()
+
+    def write(self, path: Path) -> Path:
+        """The data list."""
+        return write_data_list(path, {"training": self.training, "validation": self.validation})
+
+
+def gather(store: StudyStore, settings: TrainSettings) -> TrainingData:
+    """Labels and images of a store; series of an archive that are not here are fetched.
+
+    Raises:
+        ValueError: nothing to train on; says why.
+    """
+    tags = (FINAL, ORIGINAL) if settings.use_original else (FINAL,)
+    objects = store.json()["objects"]
+    labelled = [study for study, entry in objects.items() if any(tag in entry["labels"] for tag in tags)]
+    for study in labelled:
+        try:
+            store.source(study)
+        except (ImageNotFoundException, requests.RequestException) as error:  # reported below, where its image misses
+            logger.warning("%s cannot be fetched: %s", study, error)
+    found = find_monai_label(store.root)
+    found.studies = [_as_kept(store, one) for one in found.studies if one.name in labelled]
+    found.problems = [one for one in found.problems if one.study in labelled]
+    problems = check_studies(found, progress=False)
+    bad = {one.study for one in problems}
+    sections = split_studies([one for one in found.studies if one.name not in bad], validation_share=settings.val_split)
+    # what a model left is no measure of the next one
+    held_out = [entry for entry in sections["validation"] if _tag(entry) == FINAL]
+    data = TrainingData(tuple(sections["training"]), tuple(held_out), tuple(problems))
+    for problem in problems:
+        logger.warning("%s is left out: %s", problem.study, problem.text)
+    if not any(_tag(entry) == FINAL for entry in data.training):
+        reasons = "; ".join(f"{one.study}: {one.text}" for one in problems[:5])
+        raise ValueError(reasons or too_few(labelled, settings) or "there is no final label to train on")
+    return data
+
+
+def too_few(labelled: Iterable[str], settings: TrainSettings) -> str:
+    """Why the studies with a final label do not suffice for training; "" where they do.
+
+    Which study is held out follows from its name, so that a study trained on is never asked later what was learned.
+    """
+    names = list(labelled)
+    if not names:
+        return "no study has a final label yet: save one first"
+    unread = Entry(Path(), Path(), {})
+    sections = split_studies([FoundStudy(name, name, unread) for name in names], validation_share=settings.val_split)
+    if sections["training"]:
+        return ""
+    return f"all studies with a final label ({', '.join(names[:5])}) are held out for validation: label one more study"
+
+
+def _as_kept(store: StudyStore, found: FoundStudy) -> FoundStudy:
+    """With the quality that the store gives unsaid labels."""
+    entry = found.entry
+    if _tag(entry) == FINAL and "quality" not in store.get_label_info(found.name, FINAL):
+        entry = dataclasses.replace(entry, quality=store.final_quality)
+    return dataclasses.replace(found, entry=entry)
+
+
+def _tag(entry: Entry) -> str:
+    return entry.label.parent.name

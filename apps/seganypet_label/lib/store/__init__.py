@@ -1,0 +1,1 @@
+"""What is kept: studies, labels, the archive, and the masks shown last."""

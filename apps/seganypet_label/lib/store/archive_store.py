@@ -1,0 +1,254 @@
+"""Studies of a DICOMweb archive: listed from there, fetched when somebody opens one, final labels sent back as SEG.
+
+MONAI Label's own store finds CT only, drops the tags that SUV needs, keeps its lists for two hours and answers an
+unknown series with a bare 500.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import requests
+from fastapi import HTTPException
+from monailabel.config import settings
+from monailabel.datastore.local import ImageLabelModel
+from monailabel.interfaces.exception import ImageNotFoundException
+
+from lib.store.archive import Archive, ArchiveSeries
+from lib.store.archive_labels import newest_label
+from lib.store.bad_request import BadRequest
+from lib.store.datastore import DICOM, FINAL, StudyStore
+from lib.store.label_maps import read_label_map
+from lib.store.label_quality import LOW
+from lib.store.mask_files import nifti_bytes
+from lib.store.series_folders import SeriesFolder
+from lib.store.volumes import Volumes
+from seganypet.pet import write_seg
+
+logger = logging.getLogger(__name__)
+
+LIST_EVERY_S = 30.0  # a list of thousands of series takes an archive a while; a series asked for by name is looked up
+SERIES = "series"  # folder of fetched series inside the cache
+FETCHED = ".slices"  # how many slices the archive said a series had when it was fetched
+
+
+class ArchiveStore(StudyStore):
+    """The PET series of an archive; a study's id is its SeriesInstanceUID.
+
+    What is fetched and every label stand in a cache folder, laid out as a studies folder, so that labels survive a
+    server's end and an archive that is away.
+
+    Args:
+        archive: where the series are.
+        cache: folder of all caches; this archive's is made in it.
+        volumes: where studies are read from.
+        final_quality: of a final label that is saved, or found in the archive, without its quality being said.
+    """
+
+    def __init__(self, archive: Archive, cache: Path, volumes: Volumes, *, final_quality: str = LOW) -> None:
+        self.archive = archive
+        self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._listed: dict[str, ArchiveSeries] | None = None  # None until the archive has answered
+        folder = cache / hashlib.md5(archive.url.encode(), usedforsecurity=False).hexdigest()
+        (folder / SERIES).mkdir(parents=True, exist_ok=True)
+        super().__init__(str(folder), volumes, auto_reload=False, final_quality=final_quality)
+        self._looked = time.monotonic()
+
+    @classmethod
+    def open(cls, url: str, volumes: Volumes, *, final_quality: str = LOW) -> ArchiveStore:
+        """The store of an archive's URL, in the cache folder of MONAI Label's settings."""
+        cache = (settings.MONAI_LABEL_DICOMWEB_CACHE_PATH or "").strip()
+        home = Path.home() / ".cache" / "monailabel" / "dicom"
+        return cls(Archive.open(url), Path(cache) if cache else home, volumes, final_quality=final_quality)
+
+    def name(self) -> str:
+        return self.archive.url
+
+    # --- studies
+
+    def study_id(self, name: str) -> str:
+        """The id of a study, which may have come to the archive since it was listed.
+
+        Raises:
+            ImageNotFoundException: the archive has no such PET series.
+            requests.RequestException: the archive does not answer.
+        """
+        with self._lock:
+            if name in self._datastore.objects:
+                return name
+        found = self.archive.one_series(name)
+        if found is None:
+            raise ImageNotFoundException(f"the archive {self.archive.url} has no PET series {name!r}")
+        with self._lock:
+            self._listed = {**(self._listed or {}), name: found}
+            self._series = [self._folder_of(one) for one in self._listed.values()]
+            self._reconcile_datastore()
+        return name
+
+    def source(self, name: str) -> tuple[Path, str | None]:
+        """Where a study's files are; they are fetched if they are not here, or if the archive has got more since.
+
+        Raises:
+            ImageNotFoundException: the archive has no such PET series, or not any more.
+            requests.RequestException: the archive does not answer.
+        """
+        study_id = self.study_id(name)
+        path, series_uid = super().source(study_id)
+        if series_uid is None:
+            return path, None
+        listed = (self._listed or {}).get(study_id)
+        fetched, study_uid = False, ""
+        with self._fetching[study_id]:
+            there, slices = _fetched(path), listed.slices if listed else 0
+            if there is None or slices not in (0, there):
+                with self._lock:
+                    study_uid = self._datastore.objects[study_id].image.info["about"]["study_uid"]
+                try:
+                    count = self.archive.fetch(study_uid, series_uid, path)
+                except ImageNotFoundException:
+                    self._forget(study_id)
+                    raise
+                (path / FETCHED).write_text(str(slices or count))
+                fetched = True
+        if fetched:
+            self._take_in_label(study_id, study_uid)
+        return path, series_uid
+
+    def _take_in_label(self, study_id: str, study_uid: str) -> None:
+        """Keep the label that another server left in the archive, where there is none here."""
+        if self.get_label_uri(study_id, FINAL):
+            return
+        try:
+            volume = self.volumes.study(*super().source(study_id))[0]
+            found = newest_label(self.archive, study_uid, volume)
+            if found is not None:
+                with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
+                    file = Path(folder) / "label.nii.gz"
+                    file.write_bytes(nifti_bytes(found.labels, volume.affine))
+                    super().save_label(study_id, str(file), FINAL, found.info)
+        except (requests.RequestException, OSError, ValueError, HTTPException) as error:
+            logger.warning("%s: no label is taken in from the archive: %s", study_id, error)
+
+    def series_of_study(self, study_uid: str) -> list[str]:
+        """The PET series known of a study, by its StudyInstanceUID."""
+        return [series.uid for series in (self._listed or {}).values() if series.study_uid == study_uid]
+
+    def list_images(self) -> list[str]:
+        self._look_for_series()
+        return list(super().list_images())
+
+    def json(self) -> Any:
+        self._look_for_series()
+        return super().json()
+
+    def status(self) -> dict[str, Any]:
+        self._look_for_series()
+        return dict(super().status())
+
+    def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
+        """Image and label of every study with a final label; their series are fetched."""
+        for study_id in self.get_labeled_images():
+            self.source(study_id)
+        return list(super().datalist(full_path))
+
+    def remove_image(self, image_id: str) -> None:
+        """Refused for a series of the archive.
+
+        Raises:
+            BadRequest: a series of the archive.
+        """
+        with self._lock:
+            entry = self._datastore.objects.get(image_id)
+        if entry is not None and entry.image.ext == DICOM:
+            raise BadRequest(f"{image_id!r} is a series of the archive, which this server does not remove")
+        super().remove_image(image_id)
+
+    # --- labels
+
+    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+        """Keep a label here, and send a final one to the archive as a DICOM SEG with a segment per target.
+
+        Raises:
+            HTTPException: 502 where the archive does not take the SEG; the label is kept here all the same.
+        """
+        study_id = super().save_label(image_id, label_filename, label_tag, label_info)
+        tag = str(getattr(label_tag, "value", label_tag))
+        with self._lock:
+            dicom = self._datastore.objects[study_id].image.ext == DICOM
+        if dicom and tag == FINAL:
+            self._send_seg(study_id, tag)
+        return study_id
+
+    def _send_seg(self, study_id: str, tag: str) -> None:
+        info = dict(self.get_label_info(study_id, tag))
+        volume = self.volumes.study(*self.source(study_id))[0]
+        labels = read_label_map(Path(self.get_label_uri(study_id, tag)), volume).voxels
+        masks = {target["name"]: labels == target["idx"] for target in info["targets"]}
+        if not masks:
+            return  # nothing is left of the label, which a SEG cannot say
+        with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
+            file = Path(folder) / "seg.dcm"
+            tracking = {target["name"]: target["tracking_uid"] for target in info["targets"]}
+            made_by = "SEMIAUTOMATIC" if any(target.get("clicks") for target in info["targets"]) else "MANUAL"
+            write_seg(masks, volume, file, tracking_uids=tracking, algorithm_type=made_by)
+            try:
+                info["seg"] = self.archive.store(file)
+            except (requests.RequestException, OSError) as error:
+                info["seg"] = {"problem": str(error)}
+        self.update_label_info(study_id, tag, info)
+        if "problem" in info["seg"]:
+            raise HTTPException(
+                502, f"the label is kept on this server, but not in the archive: {info['seg']['problem']}"
+            )
+
+    # --- the index
+
+    def _find_series(self) -> list[SeriesFolder]:
+        """The archive's list; what was known before where it does not answer."""
+        try:
+            self._listed = {series.uid: series for series in self.archive.pet_series()}
+        except (requests.RequestException, OSError) as error:
+            logger.warning("the archive %s does not answer, studies may be missing: %s", self.archive.url, error)
+        return [self._folder_of(series) for series in (self._listed or {}).values()]
+
+    def _folder_of(self, series: ArchiveSeries) -> SeriesFolder:
+        folder = f"{SERIES}/{series.uid}"
+        (self.root / folder).mkdir(exist_ok=True)  # empty until somebody opens it
+        return SeriesFolder(series.uid, folder, series.uid, {**series.about, "study_uid": series.study_uid})
+
+    def _add_non_existing_images(self) -> int:
+        """Take in what the archive lists, and drop what it does not list any more."""
+        changed = int(super()._add_non_existing_images())
+        if self._listed is not None:
+            objects: dict[str, ImageLabelModel] = self._datastore.objects
+            for study_id in [name for name, entry in objects.items() if entry.image.ext == DICOM]:
+                if study_id not in self._listed:
+                    del objects[study_id]
+                    changed += 1
+        return changed
+
+    def _look_for_series(self) -> None:
+        if time.monotonic() - self._looked > LIST_EVERY_S:
+            self._looked = time.monotonic()
+            self.refresh()
+
+    def _forget(self, study_id: str) -> None:
+        with self._lock:
+            self._listed = {uid: one for uid, one in (self._listed or {}).items() if uid != study_id}
+            self._series = [self._folder_of(one) for one in self._listed.values()]
+            self._reconcile_datastore()
+
+
+def _fetched(folder: Path) -> int | None:
+    """How many slices the archive had when a series was fetched; None where it was not."""
+    try:
+        return int((folder / FETCHED).read_text())
+    except (OSError, ValueError):
+        return None

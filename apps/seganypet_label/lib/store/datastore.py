@@ -1,0 +1,378 @@
+"""The studies folder: NIfTI files and DICOM PET series side by side, labels under labels/<tag>/.
+
+MONAI Label's own store shows files only and copies over what is there. This one lists DICOM series too, and keeps
+whatever a save or a removal would have destroyed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monailabel.datastore.local import DataModel, ImageLabelModel
+from monailabel.interfaces.datastore import DefaultLabelTag
+from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
+from numpy.typing import NDArray
+
+from lib.store.bad_request import BadRequest
+from lib.store.kept_files import PRIVATE, keep, put_aside
+from lib.store.label_maps import named_segments, narrow, put_target, read_label_map
+from lib.store.label_quality import LOW, give_quality, said_quality
+from lib.store.last_masks import LastMasks
+from lib.store.mask_files import nifti_bytes
+from lib.store.names import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, extension_of, is_study_id, is_tag
+from lib.store.reader import READER
+from lib.store.saved_targets import describe_targets
+from lib.store.series_folders import SeriesFolder, find_series_folders
+from lib.store.shared_index import SharedIndex
+from lib.store.volumes import Volumes, write_study_nifti
+from seganypet.data.label_reading import LabelMap
+from seganypet.pet import PetVolume
+
+logger = logging.getLogger(__name__)
+
+FINAL = DefaultLabelTag.FINAL.value
+DICOM = "dicom"  # stands where a file's extension stands in an entry of the index
+NO_STUDIES = ("labels",)
+LOOK_EVERY_S = 5.0  # walking through thousands of DICOM files takes a while
+
+
+class StudyStore(SharedIndex):
+    """A folder of studies.
+
+    Args:
+        folder: the studies folder.
+        volumes: where studies are read from.
+        auto_reload: follow files that others put there.
+        final_quality: of a final label that is saved without its quality being said.
+    """
+
+    def __init__(self, folder: str, volumes: Volumes, *, auto_reload: bool = True, final_quality: str = LOW) -> None:
+        self.volumes = volumes
+        self.final_quality = final_quality
+        self.last_masks = LastMasks()
+        self._converting = threading.Lock()
+        self._looked = 0.0
+        self.root = Path(folder)
+        self._series: list[SeriesFolder] | None = None  # looked for once the index is known, which names them
+        patterns = tuple(f"*{extension}" for extension in IMAGE_EXTENSIONS)
+        super().__init__(folder, extensions=patterns, auto_reload=auto_reload)
+
+    # --- studies
+
+    def study_id(self, name: str) -> str:
+        """The id of a study given by its id or by its SeriesInstanceUID.
+
+        Raises:
+            ImageNotFoundException: there is no such study.
+        """
+        for look in (self._look_for_series, None):
+            with self._lock:
+                if name in self._datastore.objects:
+                    return name
+                for study_id, entry in self._datastore.objects.items():
+                    if name and entry.image.info.get("series_uid") == name:
+                        return study_id
+            if look:
+                look()
+        raise ImageNotFoundException(f"there is no study {name!r}")
+
+    def source(self, name: str) -> tuple[Path, str | None]:
+        """Where a study's files are: a NIfTI file and None, or a folder and the series' UID.
+
+        Raises:
+            ImageNotFoundException: there is no such study.
+        """
+        study_id = self.study_id(name)
+        with self._lock:
+            entry = self._datastore.objects[study_id].image
+            path = self.root / self._filename(study_id, entry.ext)
+            return path, entry.info["series_uid"] if entry.ext == DICOM else None
+
+    def get_image_uri(self, image_id: str) -> str:
+        """The file a client downloads: of a DICOM series a NIfTI on the grid that clicks refer to; "" if unknown."""
+        try:
+            path, series_uid = self.source(image_id)
+        except ImageNotFoundException:
+            return ""
+        if series_uid is None:
+            return str(path.resolve())
+        file = self.root / PRIVATE / "images" / f"{self.study_id(image_id)}.nii.gz"
+        made_of = file.with_name(f"{file.name}.made_of")
+        with self._converting:
+            # by content: a header that was corrected in place changes the SUV, and no folder's time
+            volume = self.volumes.study(path, series_uid)[0]
+            if not (file.exists() and made_of.exists() and made_of.read_text() == volume.content_hash):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                partial = file.with_name(f"partial-{file.name}")
+                write_study_nifti(volume, partial)
+                partial.replace(file)
+                keep(volume.content_hash.encode(), made_of)
+        return str(file)
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        """What the index knows of a study; `path` only where it is one file."""
+        try:
+            study_id = self.study_id(image_id)
+        except ImageNotFoundException:
+            return {}
+        with self._lock:
+            entry = self._datastore.objects[study_id].image
+            info = json.loads(json.dumps(entry.info, default=str))
+            if entry.ext != DICOM:
+                info["path"] = str((self.root / self._filename(study_id, entry.ext)).resolve())
+            return info
+
+    def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
+        """Keep an uploaded NIfTI as a study.
+
+        Raises:
+            BadRequest: a name that is none, or a file that cannot be read as PET.
+            FileExistsError: another image has that name.
+        """
+        extension = extension_of(image_filename, IMAGE_EXTENSIONS)
+        if extension is None:
+            raise BadRequest(f"an image is a file {', '.join(IMAGE_EXTENSIONS)}, got {Path(image_filename).name!r}")
+        image_id = image_id or Path(image_filename).name[: -len(extension)]
+        if not is_study_id(image_id):
+            raise BadRequest(f"image must be a plain name without a path, got {image_id!r}")
+        target = self.root / f"{image_id}{extension}"
+        try:
+            content = self.volumes.upload(Path(image_filename))[0].content_hash
+        except ValueError as error:
+            raise BadRequest(f"the image cannot be read: {error}") from None
+        with self._lock:
+            self._init_from_datastore_file()
+            if image_id in self._datastore.objects:
+                if self.volumes.study(*self.source(image_id))[0].content_hash == content:
+                    return image_id
+                raise FileExistsError(f"there is another image {image_id!r}; upload under a new name")
+            keep(Path(image_filename).read_bytes(), target)
+            info = {**(image_info or {}), "ts": int(time.time()), "name": target.name}
+            self._datastore.objects[image_id] = ImageLabelModel(image=DataModel(info=info, ext=extension))
+            self._update_datastore_file()
+        return image_id
+
+    def remove_image(self, image_id: str) -> None:
+        """Take a NIfTI study and its labels out of the store; the files move to .seganypet/removed.
+
+        Raises:
+            ImageNotFoundException: there is no such study.
+            BadRequest: a DICOM series, which only its owner removes.
+        """
+        path, series_uid = self.source(image_id)
+        if series_uid is not None:
+            raise BadRequest(
+                f"{image_id!r} is a DICOM series; remove its folder by hand, the server deletes no archive"
+            )
+        with self._lock:
+            for tag in list(self._datastore.objects[image_id].labels):
+                self.remove_label(image_id, tag)
+            put_aside(self.root, path, "removed")
+            self.refresh()
+
+    # --- labels
+
+    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+        """Keep a label as labels/<tag>/<study>; what was there moves to .seganypet/replaced.
+
+        A label whose info names one target, `{"label": "spleen"}`, is put into the label map that is there, beside the
+        other targets; any other label takes its place. Info may say a `quality`, of what is saved.
+
+        Raises:
+            ImageNotFoundException: there is no such study.
+            BadRequest: a tag or a quality that is none, or a file that is no label map on the study's grid.
+        """
+        tag = str(getattr(label_tag, "value", label_tag))
+        quality = said_quality(label_info or {}) or (self.final_quality if tag == FINAL else LOW)
+        extension = extension_of(label_filename, LABEL_EXTENSIONS)
+        if not is_tag(tag):
+            raise BadRequest(f"tag must be a plain name without a path, got {tag!r}")
+        if extension is None:
+            raise BadRequest(f"a label is a file {', '.join(LABEL_EXTENSIONS)}, got {Path(label_filename).name!r}")
+        study_id = self.study_id(image_id)
+        volume = self.volumes.study(*self.source(study_id))[0]
+        label = read_label_map(Path(label_filename), volume)
+        said = {**(label_info or {}), "ts": int(time.time()), "reader": READER.get()}
+        while True:
+            # reading, packing and measuring take half a second: no click waits for them, so none of it is locked
+            before = self._label(study_id, tag)
+            labelled, info = self._merged(study_id, tag, label, said, before, volume, quality)
+            content = nifti_bytes(narrow(labelled), volume.affine)
+            with self._lock:
+                if self._label(study_id, tag) != before:
+                    continue  # somebody saved in between: what is merged is merged with that
+                self._put_label(study_id, tag, content, info, before)
+            for entry in info["targets"] if tag == FINAL else ():
+                if entry.get("edited") is False:
+                    self.last_masks.note_saved(study_id, entry["name"], labelled == entry["idx"])
+            return study_id
+
+    def _label(self, study_id: str, tag: str) -> DataModel | None:
+        """What the index says of a label just now, None where there is none; a copy."""
+        with self._lock:
+            self._init_from_datastore_file()
+            label = self._datastore.objects[study_id].labels.get(tag)
+            return None if label is None else label.model_copy(deep=True)
+
+    def _merged(
+        self,
+        study_id: str,
+        tag: str,
+        label: LabelMap,
+        said: dict[str, Any],
+        before: DataModel | None,
+        volume: PetVolume,
+        quality: str,
+    ) -> tuple[NDArray[np.int16], dict[str, Any]]:
+        """The label map to be kept and what is said of it."""
+        known = before.info if before else {}
+        info = dict(said)
+        labelled, info["label_info"] = named_segments(label, said)
+        if info.get("label"):
+            old = read_label_map(self.root / "labels" / tag / f"{study_id}{before.ext}", volume) if before else None
+            labelled, info["label_info"] = put_target(
+                label.voxels > 0, str(info["label"]), old.voxels if old else None, known.get("label_info", [])
+            )
+        info |= describe_targets(labelled, info, known, volume)
+        give_quality(info, quality, known)
+        for entry in info["targets"]:
+            entry |= self.last_masks.came_from(study_id, entry["name"], labelled == entry["idx"])
+        return labelled, info
+
+    def _put_label(
+        self, study_id: str, tag: str, content: bytes, info: dict[str, Any], before: DataModel | None
+    ) -> None:
+        """Files and index, under the lock; what was there moves to .seganypet/replaced."""
+        folder = self.root / "labels" / tag
+        target, said = folder / f"{study_id}.nii.gz", folder / f"{study_id}.json"
+        for file in (folder / f"{study_id}{before.ext}" if before else None, said):
+            if file:
+                put_aside(self.root, file, "replaced")
+        info["name"] = target.name
+        keep(content, target)
+        keep(json.dumps(info, indent=2, default=str).encode(), said)
+        self._datastore.objects[study_id].labels[tag] = DataModel(info=info, ext=".nii.gz")
+        self._update_datastore_file()
+
+    def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
+        """Add to what is said of a label, also in the JSON beside it; a quality becomes that of all its targets.
+
+        Raises:
+            LabelNotFoundException: there is none.
+            BadRequest: a quality that is none.
+        """
+        tag, quality = str(getattr(label_tag, "value", label_tag)), said_quality(info)
+        with self._lock:
+            if quality and "targets" not in info:
+                targets = self.get_label_info(label_id, tag).get("targets", [])
+                info = {**info, "targets": [{**target, "quality": quality} for target in targets]}
+            super().update_label_info(label_id, tag, info)
+            said = json.dumps(self.get_label_info(label_id, tag), indent=2, default=str)
+            keep(said.encode(), self.root / "labels" / tag / f"{label_id}.json")
+
+    def remove_label(self, label_id: str, label_tag: str) -> None:
+        """Take a label out of the store; the file moves to .seganypet/removed.
+
+        Raises:
+            LabelNotFoundException: there is none.
+        """
+        with self._lock:
+            tag = str(getattr(label_tag, "value", label_tag))
+            label = self._datastore.label(label_id, tag)
+            if label is None:
+                raise LabelNotFoundException(f"there is no label of study {label_id!r} with tag {tag!r}")
+            for extension in (label.ext, ".json"):
+                put_aside(self.root, self.root / "labels" / tag / f"{label_id}{extension}", "removed")
+            self.refresh()
+
+    def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
+        self._look_for_series()
+        unlabelled: list[str] = super().get_unlabeled_images(label_tag, labels)
+        return unlabelled
+
+    def get_dataset_archive(self, limit_cases: int | None) -> str:
+        """A ZIP of labelled studies.
+
+        Raises:
+            LabelNotFoundException: no study has a final label yet.
+        """
+        if not self.get_labeled_images():
+            raise LabelNotFoundException("no study has a final label yet")
+        return str(super().get_dataset_archive(limit_cases))
+
+    # --- the index
+
+    def _filename(self, id: str, ext: str) -> str:
+        return self._datastore.objects[id].image.info["folder"] if ext == DICOM else f"{id}{ext}"
+
+    def _add_non_existing_images(self) -> int:
+        added = 0
+        self._init_from_datastore_file()
+        objects = self._datastore.objects
+        for file in sorted(os.listdir(self.root)):
+            extension = extension_of(file, IMAGE_EXTENSIONS)
+            study_id = file[: -len(extension)] if extension else ""
+            if extension and is_study_id(study_id) and study_id not in objects and (self.root / file).is_file():
+                info = {"ts": int(time.time()), "name": file}
+                objects[study_id] = ImageLabelModel(image=DataModel(info=info, ext=extension))
+                added += 1
+        if self._series is None:
+            self._series = self._find_series()
+        for series in self._series:
+            known = objects.get(series.study_id)
+            if known is not None and known.image.ext != DICOM:
+                logger.warning("%s is a NIfTI and a DICOM series; the NIfTI is listed", series.study_id)
+            elif known is None or known.image.info.get("series_uid") != series.series_uid:
+                for tag, label in known.labels.items() if known else ():  # another series lies in that folder now
+                    for extension in (label.ext, ".json"):
+                        put_aside(self.root, self.root / "labels" / tag / f"{series.study_id}{extension}", "replaced")
+                info = {
+                    "ts": int(time.time()),
+                    "name": f"{series.study_id}.nii.gz",
+                    "folder": series.folder,
+                    "series_uid": series.series_uid,
+                    "about": dict(series.about),
+                }
+                objects[series.study_id] = ImageLabelModel(image=DataModel(info=info, ext=DICOM))
+                added += 1
+        return added
+
+    def _add_non_existing_labels(self, tag: str) -> int:
+        """Take in labels that lie in labels/<tag>; what was said of one stands in the JSON beside it."""
+        known = {study for study, entry in self._datastore.objects.items() if tag in entry.labels}
+        added: int = super()._add_non_existing_labels(tag)
+        for study, entry in self._datastore.objects.items():
+            said = self.root / "labels" / tag / f"{study}.json"
+            if tag in entry.labels and study not in known and said.is_file():
+                try:
+                    entry.labels[tag].info.update(json.loads(said.read_text(encoding="utf-8")))
+                except (ValueError, OSError) as error:
+                    logger.warning("%s is not taken in: %s", said, error)
+        return added
+
+    def _look_for_series(self) -> None:
+        """See what came since; nobody is told when a folder of DICOM files appears."""
+        if time.monotonic() - self._looked > LOOK_EVERY_S:
+            self._looked = time.monotonic()
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Take in what others put into the folder or took away."""
+        self._series = self._find_series()  # slow, so not under the lock
+        self._reconcile_datastore()
+
+    def _find_series(self) -> list[SeriesFolder]:
+        index = getattr(self, "_datastore", None)  # not there yet while this object is made
+        known = {
+            study: str(entry.image.info["series_uid"])
+            for study, entry in (index.objects.items() if index is not None else ())
+            if entry.image.ext == DICOM and "series_uid" in entry.image.info
+        }
+        return find_series_folders(self.root, skip=NO_STUDIES, known=known)

@@ -1,0 +1,92 @@
+"""Label maps on a study's grid: read by the bundle's checked reader, and one target put into what was saved before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.store.bad_request import BadRequest
+from seganypet.data.label_reading import LARGEST_LABEL, LabelError, LabelMap
+from seganypet.data.label_reading import read_label_map as read_checked
+from seganypet.pet import PetVolume
+
+
+def read_label_map(path: Path, volume: PetVolume) -> LabelMap:
+    """A label map that a client sent for a study, on the study's grid.
+
+    Raises:
+        BadRequest: not a readable label map, values that are no labels, or another grid.
+    """
+    try:
+        return read_checked(path, volume)
+    except LabelError as error:
+        raise BadRequest(str(error).replace(str(path), "").replace("label  ", "the label ")) from None
+
+
+def named_segments(label: LabelMap, info: Mapping[str, Any]) -> tuple[NDArray[np.int16], list[dict[str, Any]]]:
+    """A label map with values as its `label_info` says, and that info; the file's own names count where it is silent.
+
+    Slicer numbers its segments in the request, and may store them in layers under one value each: what has the same
+    name gets the request's number.
+
+    Args:
+        label: as read.
+        info: of the request; its `label_info` is [{"name": ..., "idx": ...}].
+    """
+    said = info.get("label_info")
+    listed = [dict(entry) for entry in said if isinstance(entry, Mapping)] if isinstance(said, list) else []
+    if not label.names:
+        return label.voxels, listed
+    if not listed:
+        return label.voxels, [{"name": name, "idx": value} for value, name in sorted(label.names.items())]
+    wanted = {
+        str(entry["name"]): int(entry.get("idx", place))
+        for place, entry in enumerate(listed, start=1)
+        if entry.get("name") and str(entry.get("idx", place)).isdecimal()
+    }
+    if set(wanted) != set(label.names.values()) or len(set(wanted.values())) < len(wanted):
+        return label.voxels, listed
+    voxels = np.zeros_like(label.voxels)
+    for value, name in label.names.items():
+        voxels[label.voxels == value] = wanted[name]
+    return voxels, listed
+
+
+def put_target(
+    mask: NDArray[np.bool_], name: str, before: NDArray[Any] | None, label_info: Sequence[Mapping[str, Any]]
+) -> tuple[NDArray[np.int16], list[dict[str, Any]]]:
+    """One target's mask put into a study's label map: the others stay, where they overlap the newest wins.
+
+    Args:
+        mask: [i, j, k], the target's new extent, which replaces its former one.
+        name: the target's.
+        before: the label map so far, or None.
+        label_info: what its values mean, [{"name": ..., "idx": ...}].
+
+    Returns:
+        The new label map and what its values mean.
+
+    Raises:
+        BadRequest: more targets than values.
+    """
+    info = [dict(entry) for entry in label_info]
+    taken = [int(entry["idx"]) for entry in info]
+    labels = np.zeros(mask.shape, np.int16) if before is None else before.astype(np.int16)
+    index = next((int(entry["idx"]) for entry in info if entry["name"] == name), 0)
+    if not index:
+        index = max([int(labels.max(initial=0)), *taken]) + 1
+        if index > LARGEST_LABEL:
+            raise BadRequest(f"a label map holds at most {LARGEST_LABEL} targets; {name!r} is one too many")
+        info.append({"name": name, "idx": index})
+    labels[labels == index] = 0
+    labels[mask] = index
+    return labels, info
+
+
+def narrow(labels: NDArray[np.int16]) -> NDArray[Any]:
+    """The same in uint8 where its values fit, which every viewer opens."""
+    return labels.astype(np.uint8) if labels.max(initial=0) <= np.iinfo(np.uint8).max else labels

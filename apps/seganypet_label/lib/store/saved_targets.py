@@ -1,0 +1,68 @@
+"""What is said of each target of a saved label map: its name, its value, its UID and its uptake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.uid import generate_uid
+
+from seganypet.pet import PetVolume, measure_uptake
+
+
+def names_of_values(labels: NDArray[Any], info: Mapping[str, Any]) -> dict[int, str]:
+    """Value → name of every target that a label map holds.
+
+    Args:
+        labels: [i, j, k], 0 where nothing is labelled.
+        info: its `label_info` is [{"name": ..., "idx": ...}], as Slicer and this app say it; without `idx` the
+            first is 1. A value without a name is called after itself.
+    """
+    said = info.get("label_info")
+    names: dict[int, str] = {}
+    for position, entry in enumerate(said if isinstance(said, list) else [], start=1):
+        if isinstance(entry, Mapping) and entry.get("name"):
+            index = str(entry.get("idx", position))
+            names[int(index) if index.isdecimal() else position] = str(entry["name"])
+    chosen: dict[int, str] = {}
+    for value in (int(one) for one in np.unique(labels) if one > 0):
+        name = names.get(value, f"label {value}")
+        chosen[value] = name if name not in chosen.values() else f"{name} ({value})"
+    return chosen
+
+
+def describe_targets(
+    labels: NDArray[Any], info: Mapping[str, Any], before: Mapping[str, Any], volume: PetVolume
+) -> dict[str, Any]:
+    """Entries for the JSON beside a label map.
+
+    Args:
+        labels: [i, j, k] on the volume's grid.
+        info: what was said of it; targets taken in from elsewhere bring their tracking UIDs.
+        before: what stood beside the label map that this one replaces; a target keeps its tracking UID.
+
+    Returns:
+        `targets`, each with name, idx, tracking_uid and the measures of `measure_uptake`; `suv_provenance`.
+    """
+    said = [*(info.get("targets") or []), *(before.get("targets") or [])]
+    known = {entry["name"]: entry["tracking_uid"] for entry in said if "tracking_uid" in entry}
+    targets = [
+        {
+            "name": name,
+            "idx": value,
+            "tracking_uid": known.get(name) or str(generate_uid()),
+            **finite(measure_uptake(volume, labels == value).to_dict()),
+        }
+        for value, name in names_of_values(labels, info).items()
+    ]
+    provenance = volume.suv_provenance
+    return {"targets": targets, "suv_provenance": provenance.to_dict() if provenance is not None else None}
+
+
+def finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows neither NaN nor infinity: they become None."""
+    return {
+        key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in values.items()
+    }

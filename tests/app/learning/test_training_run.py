@@ -1,0 +1,56 @@
+"""A run of the bundle that fails is told with the end of its log, and ends with the one that started it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from lib.learning.training_run import NICENESS, TrainingFailedError, run_training
+from running_server import APP
+
+STARTED = """
+import sys
+sys.path.insert(0, {app!r})
+from pathlib import Path
+from lib.learning.training_run import run_training
+print("ready", flush=True)
+run_training(Path({bundle!r}), Path({folder!r}), {{}}, lambda line: None)
+"""
+STAYS = '{"imports": ["$import time"], "training": ["$time.sleep(600)"]}'
+
+
+@pytest.mark.slow
+def test_a_failed_run(repo, tmp_path):
+    said: list[str] = []
+    with pytest.raises(TrainingFailedError, match=r"exit code 1; the end of .*run.log:\n(.|\n)*nowhere.json") as failed:
+        run_training(repo / "bundle", tmp_path, {"data_lists": ["nowhere.json"]}, said.append)
+    assert said[-1] == (tmp_path / "run.log").read_text().splitlines()[-1] == str(failed.value).splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a process ends with its parent on Linux only")
+def test_a_run_is_nice_and_does_not_outlive_who_started_it(repo, tmp_path):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "train.json").write_text(STAYS)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    code = STARTED.format(app=str(APP), bundle=str(tmp_path), folder=str(folder))
+    environment = {**os.environ, "PYTHONPATH": str(repo / "bundle")}
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment)
+    try:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+        end = time.monotonic() + 60
+        while not (children := psutil.Process(parent.pid).children()):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        (child,) = children
+        assert child.nice() == psutil.Process(parent.pid).nice() + NICENESS
+    finally:
+        parent.kill()
+        parent.wait()
+    child.wait(timeout=20)

@@ -1,0 +1,188 @@
+"""The studies folder under many hands: nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from fastapi import HTTPException
+from lib.store.datastore import StudyStore
+from lib.store.volumes import Volumes
+from monailabel.interfaces.exception import ImageNotFoundException
+from small_studies import AFFINE, DICOM_AFFINE, SHAPE, hot_block, save_nifti
+
+from seganypet.pet import write_pet_dicom_series
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_nifti(hot_block(), tmp_path / "block.nii.gz")
+    return tmp_path
+
+
+def open_store(folder: Path) -> StudyStore:
+    return StudyStore(str(folder), Volumes(10**9), auto_reload=False)
+
+
+def save_label(
+    store: StudyStore, folder: Path, voxels: np.ndarray, info: dict, *, affine=AFFINE, study="block"
+) -> None:
+    file = folder / "labels" / "upload.nii.gz"
+    nib.save(nib.Nifti1Image(voxels.astype(np.uint8), affine), file)
+    store.save_label(study, str(file), "final", info)
+
+
+def box(*corner: int) -> np.ndarray:
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[corner[0] : corner[0] + 2, corner[1] : corner[1] + 2, corner[2] : corner[2] + 2] = 1
+    return mask
+
+
+def test_several_targets_of_a_study_stand_beside_each_other(folder):
+    store = open_store(folder)
+    save_label(store, folder, box(0, 0, 0), {"label": "liver"})
+    save_label(store, folder, box(4, 4, 4), {"label": "lesion"})
+    save_label(store, folder, box(4, 4, 5), {"label": "liver"})
+    info = store.get_label_info("block", "final")
+    assert info["label_info"] == [{"name": "liver", "idx": 1}, {"name": "lesion", "idx": 2}]
+    kept = nib.load(store.get_label_uri("block", "final"))
+    expected = np.zeros(SHAPE, np.uint8)
+    expected[4:6, 4:6, 4:6] = 2
+    expected[4:6, 4:6, 5:7] = 1  # the newest wins where they overlap, and replaces its own former extent
+    np.testing.assert_array_equal(kept.get_fdata(), expected)
+    np.testing.assert_allclose(kept.affine, AFFINE)
+    assert len(list((folder / ".seganypet" / "replaced" / "labels" / "final").glob("*.nii.gz"))) == 2
+
+
+def test_a_whole_label_map_takes_the_former_ones_place(folder):
+    store = open_store(folder)
+    save_label(store, folder, box(0, 0, 0), {"label": "liver"})
+    save_label(store, folder, box(4, 4, 4) * 3, {"label_info": [{"name": "spleen", "idx": 3}]})
+    assert np.unique(nib.load(store.get_label_uri("block", "final")).get_fdata()).tolist() == [0, 3]
+    save_label(store, folder, box(8, 8, 8), {"label": "heart"})
+    assert store.get_label_info("block", "final")["label_info"] == [
+        {"name": "spleen", "idx": 3},
+        {"name": "heart", "idx": 4},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("voxels", "affine", "named"),
+    [
+        (np.zeros((3, 3, 3)), AFFINE, "[3, 3, 3]"),
+        (np.zeros(SHAPE), AFFINE + np.array([[0, 0, 0, 9.0], [0] * 4, [0] * 4, [0] * 4]), "9.0 mm"),
+        (np.zeros(SHAPE), np.diag([4.0, 4, 4, 1]), "beside its study"),
+    ],
+)
+def test_labels_that_do_not_fit_their_study_are_refused(folder, voxels, affine, named):
+    with pytest.raises(HTTPException) as refused:
+        save_label(open_store(folder), folder, voxels, {}, affine=affine)
+    assert refused.value.status_code == 400
+    assert named in refused.value.detail
+
+
+def test_many_threads_neither_lose_a_label_nor_see_an_empty_store(folder):
+    for number in range(6):
+        save_nifti(hot_block() + number, folder / f"study{number}.nii.gz")
+    store = open_store(folder)
+    uploads = folder / "uploads"
+    uploads.mkdir()
+
+    def work(number: int) -> int:
+        file = uploads / f"{number}.nii.gz"
+        nib.save(nib.Nifti1Image(box(number, number, number), AFFINE), file)
+        study = f"study{number % 6}"
+        store.save_label(study, str(file), "final", {"label": f"target {number}"})
+        store.refresh()
+        return len(store.list_images())
+
+    with ThreadPoolExecutor(6) as threads:
+        assert set(threads.map(work, range(12))) == {7}
+    for number in range(6):
+        names = {entry["name"] for entry in store.get_label_info(f"study{number}", "final")["label_info"]}
+        assert names == {f"target {number}", f"target {number + 6}"}
+    assert json.loads((folder / "datastore_v2.json").read_text())["objects"].keys() == store.json()["objects"].keys()
+
+
+def test_a_store_opened_again_knows_series_and_what_was_said_of_labels(folder):
+    write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "ann" / "pet")
+    store = open_store(folder)
+    save_label(
+        store, folder, box(1, 1, 1), {"label": "liver", "client_id": "reader"}, affine=DICOM_AFFINE, study="ann_pet"
+    )
+    again = open_store(folder)
+    assert sorted(again.list_images()) == ["ann_pet", "block"]
+    assert again.get_label_info("ann_pet", "final")["client_id"] == "reader"
+    assert again.get_labeled_images() == ["ann_pet"]
+    assert again.get_unlabeled_images() == ["block"]
+    path, uid = again.source("ann_pet")
+    assert path == folder / "ann" / "pet"
+    assert again.study_id(uid) == "ann_pet"
+
+
+def test_a_study_that_was_away_comes_back_with_its_labels(folder):
+    store = open_store(folder)
+    save_label(store, folder, box(1, 1, 1), {"label": "liver", "client_id": "reader"})
+    (folder / "block.nii.gz").rename(folder / "elsewhere")
+    store.refresh()
+    assert store.list_images() == []
+    (folder / "elsewhere").rename(folder / "block.nii.gz")
+    store.refresh()
+    info = store.get_label_info("block", "final")
+    assert (info["client_id"], info["label_info"]) == ("reader", [{"name": "liver", "idx": 1}])
+
+
+def test_series_are_told_apart_and_broken_ones_explained(folder):
+    write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "two")
+    for file in list((folder / "two").iterdir()):
+        file.rename(file.with_name(f"first_{file.name}"))
+    write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "two")
+    write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "bob" / "deep" / "pet")
+    broken = write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "broken")
+    broken[3].write_bytes(broken[3].read_bytes()[:400])
+    store = open_store(folder)
+    found = sorted(store.list_images())
+    assert len(found) == 5
+    assert found[:3] == ["block", "bob_deep_pet", "broken"]
+    assert all(study.startswith("two_") for study in found[3:])
+    with pytest.raises(ValueError, match=broken[3].name):
+        store.volumes.study(*store.source("broken"))
+
+
+def test_a_series_that_appears_later_is_found(folder):
+    store = open_store(folder)
+    store._looked = 0.0
+    write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "late")
+    assert store.source("late")[0] == folder / "late"
+
+
+def test_another_series_in_a_folder_does_not_inherit_labels(folder):
+    write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "ann")
+    store = open_store(folder)
+    save_label(store, folder, box(1, 1, 1), {"label": "liver"}, affine=DICOM_AFFINE, study="ann")
+    write_pet_dicom_series(hot_block() * 2, DICOM_AFFINE, folder / "ann")
+    store.refresh()
+    assert sorted(store.get_unlabeled_images()) == ["ann", "block"]
+    assert len(list((folder / ".seganypet" / "replaced" / "labels" / "final").glob("*ann.nii.gz"))) == 1
+
+
+def test_removed_files_are_put_aside(folder):
+    store = open_store(folder)
+    save_label(store, folder, box(1, 1, 1), {})
+    store.remove_image("block")
+    assert store.list_images() == []
+    aside = sorted(path.name.split("_", 1)[1] for path in (folder / ".seganypet" / "removed").rglob("*.nii.gz"))
+    assert aside == ["block.nii.gz", "block.nii.gz"]
+    with pytest.raises(ImageNotFoundException, match="block"):
+        store.source("block")
+
+
+def test_a_dicom_series_is_never_removed(folder):
+    write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "ann")
+    with pytest.raises(HTTPException, match="DICOM series"):
+        open_store(folder).remove_image("ann")
+    assert len(list((folder / "ann").iterdir())) == SHAPE[2]
