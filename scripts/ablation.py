@@ -1,18 +1,23 @@
-"""Train the three strategies with paired seeds on phantoms with simulated annotators, and write the paper's Table 3.
+"""Train the strategies with paired seeds on phantoms with low-quality labels, and write the paper's Table 3.
 
     python scripts/ablation.py --output runs/ablation
+    python scripts/ablation.py --output runs/ablation_organs --noise organs
+    python scripts/ablation.py --output runs/ablation_expert --start expert
     python scripts/ablation.py --output runs/ablation_smoke --smoke
 
-Every run goes on from one network that was trained on the expert's labels alone, as the paper's start from a network
-that segments already; what is compared is what each strategy makes of the low-quality labels. Writes table.md,
-table.csv, table.png, flips.png and rules.md: what other thresholds H and ways of flipping would have flipped. Run
-again, it goes on where it stopped: finished runs are kept, a broken one continues from its last epoch.
+An arm is a strategy, and for CPCL a reading of its rectification too. Every arm goes on from one network: the embedded
+weights, which are better than the low-quality labels, or one that was trained on the expert's few labels alone, which
+is worse. What is compared is what each arm makes of the low-quality labels. Writes table.md, table.csv, table.png,
+flips.png and rules.md: what other thresholds H and ways of flipping would have flipped. Run again, it goes on where it
+stopped: finished runs are kept, a broken one continues from its last epoch; the table names what is not finished.
 """
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +31,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from seganypet.data import load_studies, read_data_list, write_cohort, write_data_list
-from seganypet.data.annotators import write_low_quality
+from seganypet.data.annotators import ANNOTATORS, write_low_quality
 from seganypet.data.targets import is_lesion
 from seganypet.evaluation.metrics import dice
 from seganypet.evaluation.report import TargetResult, evaluate_entries
@@ -35,8 +40,7 @@ from seganypet.inference import ClickSegmenter
 from seganypet.networks import load_network
 from seganypet.training import ClickRollout, Rectification
 from seganypet.training.flip_diagnostic import count_flips, draw_known_targets
-from seganypet.training.rectification import LN2
-from seganypet.training.strategies import STRATEGIES
+from seganypet.training.rectification import LN2, READINGS
 
 BUNDLE = Path(__file__).resolve().parents[1] / "bundle"
 SEEN = ("liver", "kidney_left", "kidney_right", "heart", "spleen")
@@ -45,6 +49,9 @@ UNSEEN = ("aorta", "prostate", "lung_upper_lobe_left", "lung_lower_lobe_left", "
 
 
 START = "start"
+STARTS = ("embedded", "expert")
+EMBEDDED = BUNDLE / "models" / "model.pt"
+ARMS = ("finetune", "consistency", *(f"cpcl {reading}" for reading in READINGS))  # eq. 5 to the letter: "uncertain"
 RULE_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)  # of ln 2
 FLIPPING = ("uncertain", "disagreeing", "confident")  # the readings that flip labels by rules of their own
 RULE_TARGETS = 40
@@ -62,7 +69,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the ablation is; the full one takes less than two hours on two cores."""
+    """How large the ablation is; the full one takes some hours on two cores."""
 
     phantoms: int
     validation: int
@@ -87,9 +94,11 @@ SMOKE = Scale(
 def ablation(
     output: str = "runs/ablation",
     smoke: bool = False,
+    start: str = "embedded",
+    noise: str = "contours",
     strength: float = 1.0,
-    low_quality_share: float = 0.75,
-    reading: str = "uncertain",
+    low_quality_share: float = 0.9,
+    arms: str | Sequence[str] = ARMS,
     threshold: float = 0.9,
     consistency: float = 0.1,
     seeds: int | None = None,
@@ -98,19 +107,26 @@ def ablation(
 
     Args:
         output: folder for cohort, runs and results.
-        smoke: a minute or two instead of two hours, to see that everything works; its figures mean nothing.
+        smoke: minutes instead of hours, to see that everything works; its figures mean nothing.
+        start: "embedded", the embedded weights, or "expert", a network of its own that saw the expert's labels alone.
+        noise: of the low-quality labels: "contours", a junior's, or "organs", whole ones unlabelled or mislabelled.
         strength: of the simulated annotators, 0 to 2; see `Annotator`.
         low_quality_share: of the training phantoms whose labels they redraw.
-        reading: how CPCL rectifies; see `Rectification`.
+        arms: to run, of `ARMS`, by default all, with commas between them; more can be added to a folder later.
         threshold: H, as a share of ln 2.
         consistency: λ_max.
-        seeds: paired runs of each strategy, 3 by default; 0 stops after the start and rules.md.
+        seeds: paired runs of each arm, 3 by default; 0 stops after the start and rules.md.
     """
+    chosen = arms.split(",") if isinstance(arms, str) else list(arms)
+    for name, given, known in (("start", [start], STARTS), ("noise", [noise], ANNOTATORS), ("arms", chosen, ARMS)):
+        if not set(given) <= set(known):
+            sys.exit(f"ablation: --{name} takes {', '.join(known)}; got {', '.join(map(str, given))}")
     scale, folder = (SMOKE if smoke else FULL), Path(output).resolve()
     if seeds is not None:
         scale = replace(scale, seeds=seeds)
-    method = {"reading": reading, "rectification#threshold": threshold * LN2, "ramp#highest": consistency}
-    keep_settings(folder, {"smoke": smoke, "strength": strength, "low_quality_share": low_quality_share} | method)
+    method = {"rectification#threshold": threshold * LN2, "ramp#highest": consistency}
+    labels = {"noise": noise, "strength": strength, "low_quality_share": low_quality_share}
+    keep_settings(folder, {"smoke": smoke, "start": start} | labels | method)
     clean = write_cohort(
         folder / "cohort",
         scale.phantoms,
@@ -120,40 +136,47 @@ def ablation(
     )
     noisy = folder / "low_quality" / "data_list.json"
     if not noisy.exists():  # written last, when all labels are there
-        write_low_quality(clean, noisy.parent, share=low_quality_share, strength=strength)
-    checked = write_checked(noisy, noisy.with_name("checked.json"))
+        write_low_quality(clean, noisy.parent, share=low_quality_share, strength=strength, kind=noise)
     leave_out = sorted(organs(clean) - set(SEEN))
-    start = folder / START
-    train(start, start_overlay(scale, checked, leave_out))
-    scores = score(start, START, 0, clean, scale.max_windows)
-    write_rules(folder / "rules.md", start / "model.pt", noisy, clean, leave_out, scale.clicks)
-    runs = [(seed, strategy) for seed in range(scale.seeds) for strategy in STRATEGIES]
-    for seed, strategy in tqdm(runs, unit="run"):
-        run = folder / f"{strategy}_{seed}"
-        overlay = run_overlay(scale, strategy, seed, noisy, clean, leave_out, run, start / "model.pt")
+    first = folder / START
+    if start == "expert":
+        checked = write_checked(noisy, noisy.with_name("checked.json"))
+        train(first, start_overlay(scale, checked, leave_out))
+    elif not (first / "model.pt").exists():
+        first.mkdir(exist_ok=True)
+        shutil.copyfile(EMBEDDED, first / "model.pt")
+    scores = score(first, START, 0, clean, scale.max_windows)
+    write_rules(folder / "rules.md", first / "model.pt", noisy, clean, leave_out, scale.clicks)
+    runs = [(seed, arm) for seed in range(scale.seeds) for arm in chosen]
+    for number, (seed, arm) in enumerate(tqdm(runs, unit="run"), start=1):
+        run = folder / f"{arm.replace(' ', '_')}_{seed}"
+        overlay = run_overlay(scale, arm, seed, noisy, clean, leave_out, run, first / "model.pt")
         train(run, overlay | method)
-        scores += score(run, strategy, seed, clean, scale.max_windows)
-        table = as_markdown(scores, (START, *STRATEGIES), reference=STRATEGIES[0])
+        scores += score(run, arm, seed, clean, scale.max_windows)
+        table = as_markdown(scores, (START, *chosen), reference=chosen[0])
+        unfinished = ", ".join(f"{left} (seed {of})" for of, left in runs[number:])
         (folder / "table.md").write_text(
-            header(scale, strength, low_quality_share, f"{reading}, H = {threshold:g} ln 2") + table + "\n"
+            header(scale, start, labels, threshold, chosen[0])
+            + f"{table}\n"
+            + (f"\nNot finished: {unfinished}.\n" if unfinished else "")
         )
         write_csv(scores, folder / "table.csv")
-    if not runs:
-        return
-    plot_scores(scores, folder / "table.png")
-    plot_flips([folder / f"cpcl_{seed}" / "flips.csv" for seed in range(scale.seeds)], folder / "flips.png")
-    print((folder / "table.md").read_text())
+        plot_scores(scores, (START, *chosen), folder / "table.png")
+        plot_flips(sorted(folder.glob("cpcl_*_*/flips.csv")), folder / "flips.png")
+    if runs:
+        print((folder / "table.md").read_text())
 
 
-def header(scale: Scale, strength: float, share: float, rule: str) -> str:
+def header(scale: Scale, start: str, labels: dict[str, Any], threshold: float, reference: str) -> str:
     """What the table rests on."""
     training = scale.phantoms - scale.validation - scale.test
+    begun = "the embedded weights" if start == "embedded" else "a network that saw the other labels alone"
     return (
         f"Dice in per cent on {scale.test} test phantoms, mean ± standard deviation over {scale.seeds} paired seed(s). "
-        f"{training} training phantoms, the labels of {share:.0%} of them by simulated annotators of strength "
-        f"{strength:g}. Every run goes on from `{START}`, which saw the other labels alone, for {scale.run.epochs} "
-        f"epochs; cpcl rectifies by the rule: {rule}. Below, the paired differences from `{STRATEGIES[0]}` with their "
-        "95 % confidence intervals.\n\n"
+        f"{training} training phantoms, the labels of {labels['low_quality_share']:.0%} of them by simulated "
+        f"annotators ({labels['noise']}) of strength {labels['strength']:g}. Every run goes on from `{START}`, "
+        f"{begun}, for {scale.run.epochs} epochs; H = {threshold:g} ln 2. Below, the paired differences from "
+        f"`{reference}` with their 95 % confidence intervals.\n\n"
     )
 
 
@@ -204,7 +227,7 @@ def stage_overlay(stage: Stage) -> dict[str, Any]:
 
 def run_overlay(
     scale: Scale,
-    strategy: str,
+    arm: str,
     seed: int,
     noisy: Path,
     clean: Path,
@@ -212,8 +235,9 @@ def run_overlay(
     run: Path,
     start: Path,
 ) -> dict[str, Any]:
-    """What a strategy's run changes in train.json; CPCL's also looks at its flips."""
-    overlay = {
+    """What an arm's run changes in train.json; CPCL's also looks at its flips."""
+    strategy, _, reading = arm.partition(" ")
+    overlay: dict[str, Any] = {
         "data_lists": [str(noisy)],
         "seed": seed,
         "strategy": strategy,
@@ -225,7 +249,8 @@ def run_overlay(
         "rollout#gradient_share": 1.0,
         **stage_overlay(scale.run),
     }
-    if strategy == "cpcl":
+    if reading:
+        overlay["reading"] = reading
         overlay["+train#handlers"] = [
             {
                 "_target_": "seganypet.training.FlipDiagnostic",
@@ -262,7 +287,7 @@ def train(run: Path, overlay: dict[str, Any]) -> None:
     (run / "done").touch()
 
 
-def score(run: Path, strategy: str, seed: int, clean: Path, max_windows: int) -> list[RunScore]:
+def score(run: Path, arm: str, seed: int, clean: Path, max_windows: int) -> list[RunScore]:
     """The run's Dice on seen and unseen organs and lesions of the test phantoms; kept in its folder."""
     kept = run / "scores.json"
     if kept.exists():
@@ -278,7 +303,7 @@ def score(run: Path, strategy: str, seed: int, clean: Path, max_windows: int) ->
     scores = []
     for group, members in sorted(results.items()):
         one, three, five = (float(np.mean([member.dice[click - 1] for member in members])) for click in CLICKS)
-        scores.append(RunScore(strategy, seed, group, (one, three, five)))
+        scores.append(RunScore(arm, seed, group, (one, three, five)))
     kept.write_text(json.dumps([vars(one) for one in scores]))
     return scores
 
@@ -310,24 +335,26 @@ def write_rules(path: Path, weights: Path, noisy: Path, clean: Path, leave_out: 
     path.write_text("\n".join(lines) + "\n")
 
 
-def plot_scores(scores: list[RunScore], path: Path) -> None:
-    """Dice per click of each strategy, one axes a group, one line a seed."""
+def plot_scores(scores: list[RunScore], arms: Sequence[str], path: Path) -> None:
+    """Dice per click of each arm, one axes a group, one line a seed."""
     groups = sorted({one.group for one in scores})
     figure = Figure(figsize=(4 * len(groups), 3.5), layout="constrained")
     for axes, group in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups, strict=True):
-        for n, strategy in enumerate((START, *STRATEGIES)):
-            lines = [one.dice for one in scores if (one.strategy, one.group) == (strategy, group)]
+        for n, arm in enumerate(arms):
+            lines = [one.dice for one in scores if (one.strategy, one.group) == (arm, group)]
             for line in lines:
                 axes.plot(CLICKS, line, color=f"C{n}", alpha=0.3)
             if lines:
-                axes.plot(CLICKS, np.mean(lines, 0), color=f"C{n}", marker="o", label=strategy)
+                axes.plot(CLICKS, np.mean(lines, 0), color=f"C{n}", marker="o", label=arm)
         axes.set(title=group, xlabel="clicks", ylabel="Dice", xticks=CLICKS)
     figure.axes[0].legend()
     figure.savefig(path, dpi=120)
 
 
 def plot_flips(paths: list[Path], path: Path) -> None:
-    """The share of CPCL's flips that correct the label, by epoch."""
+    """The share of CPCL's flips that correct the label, by epoch, of each run."""
+    if not paths:
+        return
     figure = Figure(figsize=(5, 3.5), layout="constrained")
     axes = figure.subplots()
     for file in paths:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from seganypet.data import read_data_list
-from seganypet.data.annotators import Annotator, write_low_quality
+from seganypet.data.annotators import Annotator, OrganMistakes, write_low_quality
 from seganypet.data.data_list import Entry, write_data_list
 from seganypet.evaluation.metrics import dice
 
@@ -112,3 +112,19 @@ def test_a_cohort_gets_a_low_quality_part(truth, tmp_path):
 def test_wrong_strengths_are_named():
     with pytest.raises(ValueError, match=r"0 to 2, got 2\.2"):
         Annotator(2.2)
+
+
+def test_whole_targets_are_unlabelled_or_take_another_organs_value(truth):
+    labels, suv = truth
+
+    def drawn(**options: float) -> np.ndarray:
+        return OrganMistakes(**options).draw(labels, suv, NAMES, SPACING, np.random.default_rng(0))
+
+    assert np.array_equal(drawn(strength=0.0), labels)
+    assert not drawn(unlabelled=1.0).any()
+    swapped = drawn(unlabelled=0.0, mislabelled=1.0)  # each organ takes the other's value
+    assert np.array_equal(swapped == 2, labels == 1)
+    assert np.array_equal(swapped == 1, labels == 2)
+    assert np.array_equal(swapped == 3, labels == 3)
+    with pytest.raises(ValueError, match="strength"):
+        OrganMistakes(3)

@@ -1,7 +1,8 @@
 """Simulated annotators: labels of low quality made from the true ones, for cohorts whose truth is known.
 
 A machine or a novice errs in four ways: contours stand beside the border or leak over it into what is as bright,
-small lesions are missed, physiological uptake is called a lesion, and parts of an organ go to its neighbour.
+small lesions are missed, physiological uptake is called a lesion, and parts of an organ go to its neighbour. A machine
+alone errs in larger pieces, too: whole organs are unlabelled, or get another one's name.
 """
 
 from __future__ import annotations
@@ -118,12 +119,59 @@ class Annotator:
         return drawn
 
 
+@dataclass(frozen=True)
+class OrganMistakes:
+    """How often whole targets are unlabelled or mislabelled; the contours of the others are true.
+
+    Args:
+        strength: 0, the truth, to 2; scales what is below.
+        unlabelled: probability that a target is left out.
+        mislabelled: probability that an organ gets the value of another one, which then has two places.
+
+    Raises:
+        ValueError: a strength outside 0 to 2.
+    """
+
+    strength: float = 1.0
+    unlabelled: float = 0.2
+    mislabelled: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 2:
+            raise ValueError(f"strength must lie in 0 to 2, got {self.strength}")
+
+    def draw(
+        self,
+        labels: NDArray[np.integer],
+        suv: NDArray[np.floating],
+        label_names: dict[int, str],
+        spacing_mm: Sequence[float],
+        rng: np.random.Generator,
+    ) -> NDArray[np.int16]:
+        """The label map [i, j, k] that is left of the true one; arguments as `Annotator.draw` has them."""
+        result = np.zeros(labels.shape, np.int16)
+        there = [value for value in label_names if (labels == value).any()]
+        organs = [value for value in there if not is_lesion(label_names[value])]
+        for value in there:
+            lot = rng.random()
+            if lot < self.unlabelled * self.strength:
+                continue
+            others = [other for other in organs if other != value]
+            wrong = value in organs and others and lot < (self.unlabelled + self.mislabelled) * self.strength
+            result[labels == value] = rng.choice(others) if wrong else value
+        return result
+
+
+ANNOTATORS: dict[str, type[Annotator] | type[OrganMistakes]] = {"contours": Annotator, "organs": OrganMistakes}
+
+
 def write_low_quality(
     data_list: str | Path,
     folder: str | Path,
     *,
     share: float = 0.5,
     strength: float = 1.0,
+    kind: str = "contours",
     seed: int = 0,
 ) -> Path:
     """A copy of a data list in which a share of the training labels was redrawn by a simulated annotator.
@@ -135,6 +183,7 @@ def write_low_quality(
         folder: for the label maps and data_list.json.
         share: of the training entries that become low quality, the last ones.
         strength: of the annotator, see `Annotator`.
+        kind: of `ANNOTATORS`: "contours" or "organs".
         seed: study n is drawn from (seed, n).
 
     Raises:
@@ -145,7 +194,7 @@ def write_low_quality(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     cohort = read_data_list(data_list)
-    annotator = Annotator(strength)
+    annotator = ANNOTATORS[kind](strength)
     first_low = round(len(cohort.training) * (1 - share))
     training = list(cohort.training[:first_low])
     for number, entry in enumerate(cohort.training[first_low:], start=first_low):
