@@ -71,4 +71,5 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path):
         assert len(gradients.steps) == 2
         steps.append(gradients.steps[0])
     for name, gradient in steps[0].items():
-        torch.testing.assert_close(gradient, steps[1][name], rtol=1e-4, atol=1e-7)
+        rounding = 1e-3 * float(gradient.abs().max())  # sums of another order; a batch counted twice is off by 1
+        torch.testing.assert_close(gradient, steps[1][name], rtol=1e-4, atol=rounding)

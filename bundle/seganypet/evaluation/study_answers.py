@@ -55,7 +55,7 @@ def answer_study(
             "clicks": _plain(clicks),
             "mask": files[label],
             "uptake": measure_uptake(volume, masks[label]).to_dict(),
-            "details": asdict(details),
+            "details": {name: value for name, value in asdict(details).items() if name != "box"},
         }
     seg, seg_unavailable = _dicom_seg(volume, masks, folder / DICOM_SEG)
     title = f"{request.image.name}, {sum(len(clicks) for clicks in request.targets.values())} clicks"

@@ -61,9 +61,9 @@ class LastMask:
 
     @cached_property
     def seen(self) -> str:
-        """Tells this mask from any other, of this study or another: what a person who saw it sends back."""
+        """Tells this mask from any other, of this label and reader or another: what a person who saw it sends back."""
         digest = blake2b(digest_size=12)
-        digest.update(repr((self.study, self.shape, self.corner, self.extent)).encode())
+        digest.update(repr((self.key, self.shape, self.corner, self.extent)).encode())
         digest.update(self.packed)
         return digest.hexdigest()
 
