@@ -33,7 +33,8 @@ LEAVING_MM2 = 30.0  # of a finer window's faces that the answer must reach for t
 NOTHING_ML = 0.1  # a first answer below this is none; the smallest lesions that are looked for have 0.2 mL
 LARGE_ML = 15.0  # a first answer of this volume, in a window of 373 mL, may be a part of something larger:
 GOES_ON = 1.5  # which the coarser rung answers where it finds so many times as much
-UNSURE_LOGIT = 1.0  # a first click's logit below this asks the coarser rung, which must be surer by as much
+UNSURE_LOGIT = 2.0  # a first click's logit below this asks the coarser rung,
+SURER_BY = 1.0  # which answers where its own logit there is higher by this
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,7 @@ class ClickReplay:
                     return here
                 above = self._answer(Target(coarser.number, roots, target.clicks), click)
                 found = blend({root: above.tiles[root] for root in roots}, coarser.stride)
-                surer = self._sureness(found, coarser, click) >= max(sure, 0.0) + UNSURE_LOGIT
+                surer = self._sureness(found, coarser, click) >= max(sure, 0.0) + SURER_BY
                 goes_on = large and self._volume_ml(above) > GOES_ON * self._volume_ml(here)
                 return above if goes_on or (surer and not large) else here
             handed = hand_over(whole, rung.grid, coarser.grid, roots[0], coarser.cells, coarser.stride)
