@@ -4,6 +4,7 @@
     python scripts/benchmark.py encoder --network compact --json encoder.json
     python scripts/benchmark.py click --networks compact --json click.json
     python scripts/benchmark.py click --networks compact --compare click.json
+    python scripts/benchmark.py targets --json targets.json
     python scripts/benchmark.py server --json server.json
     python scripts/benchmark.py training --json training.json
 
@@ -21,9 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 from benchmarks.click import click
 from benchmarks.encoder import encoder
 from benchmarks.server import server
+from benchmarks.targets import targets
 from benchmarks.training import training
 
-COMMANDS = {"encoder": encoder, "click": click, "server": server, "training": training}
+COMMANDS = {"encoder": encoder, "click": click, "server": server, "targets": targets, "training": training}
 
 if __name__ == "__main__":
     fire.Fire(COMMANDS)

@@ -38,21 +38,27 @@ def write_studies(
         clicks: how many a reader makes.
         segmenter: whose errors the readers click at.
     """
-    phantom = make_phantom(SEED, scan_range="whole_body", voxel_size_mm=VOXEL_MM)
-    suv, labels = _fitted(phantom.suv, shape), _fitted(phantom.labels, shape)
-    values = {name: value for value, name in phantom.label_names.items()}
-    organs = [labels == values[name] for name in ORGANS if name in values and (labels == values[name]).any()]
-    volume = PetVolume(suv.astype(np.float32), np.diag([*VOXEL_MM, 1.0]))
+    volume, targets = whole_body(shape)
+    organs = [targets[name] for name in ORGANS if name in targets]
     per_organ = [reader_clicks(segmenter, volume, organ, clicks) for organ in organs[:count]]
     folder.mkdir(parents=True, exist_ok=True)
     studies = []
     for number in range(count):
         name = f"study_{number:02d}"
-        image = nib.Nifti1Image((suv * (1 + 0.002 * number)).astype(np.float32), np.diag([*VOXEL_MM, 1.0]))
+        image = nib.Nifti1Image((volume.voxels * (1 + 0.002 * number)).astype(np.float32), np.diag([*VOXEL_MM, 1.0]))
         with gzip.open(folder / f"{name}.nii.gz", "wb", compresslevel=1) as file:
             image.to_stream(file)
         studies.append(ServedStudy(name, per_organ[number % len(per_organ)]))
     return studies
+
+
+def whole_body(shape: tuple[int, int, int], lesion_count: int | None = None) -> tuple[PetVolume, dict[str, np.ndarray]]:
+    """A phantom in the middle of a field of view of so many voxels of 4×4×3 mm, and its targets' masks by name."""
+    phantom = make_phantom(SEED, scan_range="whole_body", voxel_size_mm=VOXEL_MM, lesion_count=lesion_count)
+    suv, labels = _fitted(phantom.suv, shape), _fitted(phantom.labels, shape)
+    masks = {name: labels == value for value, name in phantom.label_names.items()}
+    volume = PetVolume(suv.astype(np.float32), np.diag([*VOXEL_MM, 1.0]))
+    return volume, {name: mask for name, mask in masks.items() if mask.any()}
 
 
 def reader_clicks(segmenter: ClickSegmenter, volume: PetVolume, organ: np.ndarray, count: int) -> tuple[Click, ...]:
