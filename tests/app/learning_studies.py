@@ -55,7 +55,7 @@ class OneSeriesArchive:
     def pet_series(self) -> list[ArchiveSeries]:
         return [self.series]
 
-    def fetch(self, study_uid: str, uid: str, folder: Path) -> int:
+    def fetch(self, study_uid: str, uid: str, folder: Path, *, listed: int = 0) -> int:
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         return SHAPE[2]
 

@@ -142,7 +142,10 @@ class SegAnyPETApp(MONAILabelApp):
 
     def opened(self, study: OpenStudy) -> None:
         """Somebody works on a study: encode the rest of it."""
-        self.ahead.open(study.name, lambda: study.volume)
+        if study.study_id:  # read again when its turn comes, so that waiting holds no volume
+            self.ahead.open(study.name, lambda: self.access.study(study.study_id).volume)
+        else:
+            self.ahead.open(study.name, lambda: study.volume)
 
     def _load_sessions(self, load: bool = False) -> Sessions | None:
         return _WatchedSessions(self) if load else None

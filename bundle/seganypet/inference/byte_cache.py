@@ -19,13 +19,14 @@ class ByteCache(Generic[Value]):
     Args:
         max_bytes: bound on the sum of the kept values' sizes; 0 keeps nothing.
         size_of: bytes of a value.
+        newest_stays: keep the value used last even where it is larger than the whole bound.
     """
 
-    def __init__(self, max_bytes: int, size_of: Callable[[Value], int]) -> None:
+    def __init__(self, max_bytes: int, size_of: Callable[[Value], int], *, newest_stays: bool = False) -> None:
         if max_bytes < 0:
             raise ValueError(f"max_bytes must not be negative, got {max_bytes}")
         self.max_bytes = max_bytes
-        self._size_of = size_of
+        self._size_of, self._newest_stays = size_of, newest_stays
         self._kept: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
         self._in_flight: dict[Hashable, Future[Value]] = {}
         self._bytes = 0
@@ -93,10 +94,10 @@ class ByteCache(Generic[Value]):
             mine.set_exception(error)
             raise
         with self._lock:
-            if generation == self._generation and size <= self.max_bytes:
+            if generation == self._generation and (size <= self.max_bytes or self._newest_stays):
                 self._kept[key] = (value, size)
                 self._bytes += size
-                while self._bytes > self.max_bytes:
+                while self._bytes > self.max_bytes and len(self._kept) > 1:
                     self._bytes -= self._kept.popitem(last=False)[1][1]
             del self._in_flight[key]
         mine.set_result(value)

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from lib.clicks.encode_ahead import EncodeAhead
+from lib.clicks.encode_ahead import WAITING, EncodeAhead
 from lib.clicks.weights import Weights
 from small_studies import AFFINE, HOT_CENTRE, hot_block
 
@@ -82,3 +82,24 @@ def test_a_budget_of_zero_switches_it_off(weights):
     ahead = EncodeAhead(weights, budget_s=0)
     ahead.open("block", lambda: pytest.fail("read"))
     assert ahead.progress() == {}
+
+
+def test_no_more_than_some_studies_wait_and_one_that_was_dropped_is_begun_when_it_is_opened_again(weights):
+    started, go = threading.Event(), threading.Event()
+
+    def holds() -> PetVolume:
+        started.set()
+        go.wait(60)
+        return PetVolume(hot_block(), AFFINE)
+
+    ahead = EncodeAhead(weights, budget_s=60)
+    ahead.open("first", holds)
+    assert started.wait(60)
+    names = [f"study_{number}" for number in range(WAITING + 2)]
+    for name in names:
+        ahead.open(name, lambda: PetVolume(hot_block(), AFFINE))
+    assert [ahead.progress()[name]["state"] for name in names] == ["dropped"] * 2 + ["waiting"] * WAITING
+    ahead.open(names[0], lambda: PetVolume(hot_block(), AFFINE))
+    assert ahead.progress()[names[0]]["state"] == "waiting"
+    go.set()
+    assert wait_for(ahead, names[0])["state"] == "done"

@@ -37,6 +37,7 @@ BAD_CLICKS = [
     ({"foreground": [[0, -1.1, 0]]}, "[24, 20, 30]"),
     ({"foreground": [[0, 0, 0]], "background": [[0, 0, 31]]}, "background click [0, 0, 31]"),
     ({"foreground": [[0, 0, 10**40]]}, "outside the volume"),
+    ({"foreground": [[0, 0, 10**400]]}, "not finite"),
     ({"foreground": [[1, 1, 1]] * 2000}, "2000 clicks"),
     ({**GOOD, "result_extension": ".exe"}, "'.exe'"),
     ({**GOOD, "result_extension": "/../x.nrrd"}, "result_extension"),

@@ -10,9 +10,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fastapi import HTTPException
-from learning_studies import HELD_OUT, TRAINED_ON, OneSeriesArchive
+from learning_studies import HELD_OUT, TRAINED_ON, OneSeriesArchive, save_shy_network
+from lib.learning import train_task
 from lib.learning.train_settings import TrainSettings
-from lib.learning.train_task import why_not_published
+from lib.learning.train_task import WEIGHTS_IN_FORCE, UpdateModel, why_not_published
 from lib.learning.trained_weights import go_back, publish, trained_file
 from lib.learning.training_data import gather, too_few
 from lib.store.archive_store import ArchiveStore
@@ -220,3 +221,22 @@ def test_the_progress_is_told_in_the_words_that_viewers_read(store, monkeypatch)
     assert task.stats() == expected
     (run / "result.json").write_text(json.dumps({"outcome": "published", "seconds": 3.0}))
     assert task.stats() == {**expected, "total_time": 3.0, "outcome": "published", "seconds": 3.0}
+
+
+@pytest.mark.parametrize(("meanwhile", "outcome"), [(False, "published"), (True, "other weights came into force")])
+def test_a_run_publishes_only_over_the_weights_it_began_from(store, monkeypatch, tmp_path, meanwhile, outcome):
+    start = save_shy_network(tmp_path / "start.pt")
+    save_label(store, TRAINED_ON[0], quality="high")
+    save_label(store, HELD_OUT[0], quality="high")
+
+    def run(bundle: Path, folder: Path, overlay: dict, say: object) -> dict:
+        shutil.copyfile(overlay["weights"], folder / "model.pt")
+        if meanwhile:  # another server on this folder, or a person
+            publish(folder / "model.pt", store.root)
+        return {"validation": {"start": 0.5, "best": 0.7, "best_epoch": 1}}
+
+    monkeypatch.setattr(train_task, "run_training", run)
+    update = UpdateModel(store, tmp_path / "bundle", "cpu", ("seganypet",))
+    result = update({"model": "seganypet", WEIGHTS_IN_FORCE: str(start)}, store)
+    assert outcome in result["outcome"]
+    assert ("weights" in result) is not meanwhile

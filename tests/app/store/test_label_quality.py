@@ -145,7 +145,7 @@ class OneSeries:
     def pet_series(self) -> list[ArchiveSeries]:
         return [ArchiveSeries(self.uid, "1.2", 0, {})]
 
-    def fetch(self, study_uid: str, uid: str, folder: Path) -> int:
+    def fetch(self, study_uid: str, uid: str, folder: Path, *, listed: int = 0) -> int:
         shutil.copytree(self.files[0].parent, folder, dirs_exist_ok=True)
         return len(self.files)
 

@@ -124,9 +124,16 @@ def _points(params: Mapping[str, Any], name: str) -> list[tuple[float, float, fl
         )
         if not numbers or len(point) != 3:
             raise BadRequest(f"each {name} click must be three voxel indices [i, j, k], got {_short(point)}")
-        if not all(math.isfinite(index) for index in point):
+        if not all(_is_finite(index) for index in point):
             raise BadRequest(f"{name} click {_short(point)} is not finite")
     return [(float(i), float(j), float(k)) for i, j, k in points]
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a JSON number may have more digits than a float holds
+        return False
 
 
 def _text(params: Mapping[str, Any], name: str) -> str:

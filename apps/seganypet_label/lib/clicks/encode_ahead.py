@@ -16,6 +16,7 @@ from seganypet.pet import PetVolume
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 100  # studies whose progress /info tells
+WAITING = 8  # studies that wait for their turn: an uploaded one is held in memory meanwhile
 
 
 class EncodeAhead:
@@ -55,6 +56,9 @@ class EncodeAhead:
                 while len(self._progress) > REMEMBERED:
                     self._progress.popitem(last=False)
                 self._waiting[study] = read
+                while len(self._waiting) > WAITING:
+                    dropped, _ = self._waiting.popitem(last=False)
+                    self._note(dropped, state="dropped", weights="")  # begun again when it is opened again
                 self._opened += 1
                 self._condition.notify()
 

@@ -117,43 +117,49 @@ class Archive:
         found = self._search({**self._filter, "SeriesInstanceUID": uid})
         return next((series for series in found if series.uid == uid), None)
 
-    def fetch(self, study_uid: str, uid: str, folder: Path) -> int:
+    def fetch(self, study_uid: str, uid: str, folder: Path, *, listed: int = 0) -> int:
         """The files of a series, in a folder that appears only when they are all there.
 
         Args:
             folder: an empty one is replaced; `uid` is its name.
+            listed: how many the archive says there are; 0 where it does not say.
 
         Returns:
             How many files.
 
         Raises:
             ImageNotFoundException: the archive does not have it any more.
-            requests.RequestException: the archive does not answer.
+            requests.RequestException: the archive does not answer, or sends a part of what it lists.
         """
         partial_folder = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(partial_folder, ignore_errors=True)
         partial_folder.mkdir(parents=True)
-        count = 0
+        sent: set[str] = set()  # one instance may come twice
         try:
             for instance in self._client.iter_series(study_uid, uid):
                 sop_uid = str(instance.get("SOPInstanceUID", ""))
                 if not UID.fullmatch(sop_uid):
                     raise ImageNotFoundException(f"the archive sent an instance of {uid} without a valid UID")
                 instance.save_as(partial_folder / f"{sop_uid}.dcm", write_like_original=False)
-                count += 1
+                sent.add(sop_uid)
         except requests.HTTPError as error:
             if error.response is None or error.response.status_code not in (400, 404, 410):
                 raise
         finally:
-            if count == 0:
+            if not sent or len(sent) < listed:
                 shutil.rmtree(partial_folder, ignore_errors=True)
-        if count == 0:
+        if not sent:
             raise ImageNotFoundException(f"the archive {self.url} does not have series {uid} any more")
+        if len(sent) < listed:
+            raise requests.RequestException(
+                f"the archive {self.url} sent {len(sent)} of the {listed} instances it lists of series {uid}: a part "
+                "of a scan is not shown; ask again when it is whole"
+            )
         if folder.exists():
             shutil.rmtree(folder)
         partial_folder.rename(folder)
-        logger.info("%s: %d files fetched", uid, count)
-        return count
+        logger.info("%s: %d files fetched", uid, len(sent))
+        return len(sent)
 
     def segmentations(self, study_uid: str) -> list[str]:
         """The SEG series of a study, the newest first.

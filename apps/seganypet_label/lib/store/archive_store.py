@@ -111,7 +111,7 @@ class ArchiveStore(StudyStore):
                 with self._lock:
                     study_uid = self._datastore.objects[study_id].image.info["about"]["study_uid"]
                 try:
-                    count = self.archive.fetch(study_uid, series_uid, path)
+                    count = self.archive.fetch(study_uid, series_uid, path, listed=slices)
                 except ImageNotFoundException:
                     self._forget(study_id)
                     raise

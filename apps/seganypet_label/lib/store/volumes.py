@@ -6,14 +6,16 @@ import dataclasses
 import gzip
 import hashlib
 import math
-import threading
-from collections import OrderedDict
+import os
+import time
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import SimpleITK as sitk
 
+from seganypet.inference.byte_cache import ByteCache
 from seganypet.pet import PetVolume, read_pet
 
 
@@ -25,10 +27,12 @@ class Volumes:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self._lock = threading.Lock()
-        self._reading: dict[Hashable, threading.Lock] = {}
-        self._kept: OrderedDict[Hashable, PetVolume] = OrderedDict()
+        self._kept: ByteCache[PetVolume] = ByteCache(max_bytes, lambda volume: volume.voxels.nbytes, newest_stays=True)
+        self._stamps = _Stamps()
+
+    @property
+    def max_bytes(self) -> int:
+        return self._kept.max_bytes
 
     def study(self, path: Path, series_uid: str | None = None) -> tuple[PetVolume, bool]:
         """A study's volume, and whether it was at hand.
@@ -40,7 +44,7 @@ class Volumes:
         Raises:
             ValueError, FileNotFoundError: from `read_pet`, naming the file or tag.
         """
-        return self._get((str(path), series_uid, _stamp(path)), lambda: read_study(path, series_uid))
+        return self._get((str(path), series_uid, self._stamps.of(path)), lambda: read_study(path, series_uid))
 
     def upload(self, path: Path) -> tuple[PetVolume, bool]:
         """The volume of a file that came with a request, known again by its bytes whatever its name."""
@@ -50,29 +54,42 @@ class Volumes:
 
     def bytes_held(self) -> int:
         """Bytes of the voxels kept."""
-        with self._lock:
-            return sum(volume.voxels.nbytes for volume in self._kept.values())
+        return self._kept.bytes_held
 
     def _get(self, key: Hashable, read: Callable[[], PetVolume]) -> tuple[PetVolume, bool]:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key], True
-            reading = self._reading.setdefault(key, threading.Lock())
-        with reading:
-            with self._lock:
-                if key in self._kept:
-                    return self._kept[key], True
-            try:
-                volume = read()
-            finally:
-                with self._lock:
-                    self._reading.pop(key, None)
-            with self._lock:
-                self._kept[key] = volume
-                while len(self._kept) > 1 and sum(v.voxels.nbytes for v in self._kept.values()) > self.max_bytes:
-                    self._kept.popitem(last=False)
-            return volume, False
+        volume, made = self._kept.get_or_make(key, read)
+        return volume, not made
+
+
+class _Stamps:
+    """Tells when a file or a folder's files change.
+
+    A folder of thousands of files takes tens of milliseconds to look through. So that a click does not pay for it each
+    time, it is looked through again when `PATIENCE` times as long has passed as that took, or when files came or went.
+    """
+
+    PATIENCE = 20
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[Hashable, int, float]] = {}  # stamp, the folder's own time, when to look again
+
+    def of(self, path: Path) -> Hashable:
+        """Changes when a file, or a folder's files, change."""
+        stat = path.stat()
+        if not path.is_dir():
+            return (stat.st_mtime_ns, stat.st_size)
+        begun = time.monotonic()
+        known = self._known.get(path)
+        if known is not None and known[1] == stat.st_mtime_ns and begun < known[2]:
+            return known[0]
+        newest = 0
+        with os.scandir(path) as entries:
+            for entry in entries:
+                newest = max(newest, entry.stat().st_mtime_ns)
+        ended = time.monotonic()
+        stamp = (stat.st_mtime_ns, newest)
+        self._known[path] = (stamp, stat.st_mtime_ns, ended + self.PATIENCE * (ended - begun))
+        return stamp
 
 
 MAX_VOXELS = 2**29  # 2 GiB of float32; the longest whole bodies have a tenth of that
@@ -86,7 +103,7 @@ def read_study(path: Path, series_uid: str | None) -> PetVolume:
     Raises:
         ValueError: a file that is no PET, or one that would not fit into memory.
     """
-    if path.name.lower().endswith((".nii", ".nii.gz")):
+    if path.is_file():
         _check_size(path)
     volume = read_pet(path, series_uid=series_uid)
     if path.is_dir():
@@ -96,9 +113,15 @@ def read_study(path: Path, series_uid: str | None) -> PetVolume:
 
 
 def _check_size(path: Path) -> None:
-    """A few kilobytes of gzip can hold gigabytes of zeros."""
+    """A few kilobytes of gzip can hold gigabytes of zeros, and a header can say what it likes."""
     try:
-        shape = nib.Nifti1Image.from_filename(path).shape
+        if path.name.lower().endswith((".nii", ".nii.gz")):
+            shape = nib.Nifti1Image.from_filename(path).shape
+        else:
+            header = sitk.ImageFileReader()
+            header.SetFileName(str(path))
+            header.ReadImageInformation()
+            shape = header.GetSize()
     except Exception:  # whatever is wrong with the file, `read_pet` says it
         return
     if math.prod(shape) > MAX_VOXELS:
@@ -113,11 +136,3 @@ def write_study_nifti(volume: PetVolume, path: Path) -> None:
     image.header.set_xyzt_units("mm")
     with gzip.open(path, "wb", compresslevel=1) as file:
         image.to_stream(file)
-
-
-def _stamp(path: Path) -> Hashable:
-    """Changes when a file or a folder's files change."""
-    stat = path.stat()
-    if not path.is_dir():
-        return (stat.st_mtime_ns, stat.st_size)
-    return (stat.st_mtime_ns, max((entry.stat().st_mtime_ns for entry in path.iterdir()), default=0))
