@@ -12,7 +12,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from seganypet.pet.errors import PetReadError
 
 # what pydicom lets through from a file that breaks off or holds nonsense
-_BROKEN = (
+BROKEN = (
     BytesLengthException,
     InvalidDicomError,
     EOFError,
@@ -39,7 +39,7 @@ def read_dicom(path: str | Path, *, pixels: bool = True, only: list[str] | None 
     """
     try:
         return pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=only, force=True)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise PetReadError(f"{path} cannot be read as DICOM, it may be truncated: {error}") from error
 
 

@@ -11,10 +11,9 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
-from pydicom.errors import BytesLengthException
 from pydicom.uid import AllTransferSyntaxes, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
-from seganypet.pet.dicom_file import read_dicom
+from seganypet.pet.dicom_file import BROKEN, read_dicom
 from seganypet.pet.errors import PetReadError, SuvUnavailableError
 from seganypet.pet.headers import canonical, header_text, named
 from seganypet.pet.plausibility import check_mean_suv
@@ -175,14 +174,17 @@ def _rescaled_pixels(data: FileDataset, path: Path) -> NDArray[np.float64]:
         raise PetReadError(f"{path}: {named('TransferSyntaxUID')} {syntax} is none that DICOM knows")
     rows, columns, bits = (int(_numbers(data, key, 1, path.name)[0]) for key in ("Rows", "Columns", "BitsAllocated"))
     expected = rows * columns * bits // 8
-    got = len(data.get("PixelData") or b"")
+    try:
+        got = len(data.get("PixelData") or b"")
+    except BROKEN as error:
+        raise PetReadError(f"{path}: {named('PixelData')} cannot be read: {error}") from error
     if got == 0 or (got < expected and not syntax.is_encapsulated):
         raise PetReadError(f"{path} is truncated: {got} of {expected} bytes of {named('PixelData')} are there")
     if syntax.is_encapsulated and syntax != RLELossless:
         return _decompressed(path, (rows, columns), syntax.name)
     try:
         stored = data.pixel_array
-    except (AttributeError, ValueError, TypeError, RuntimeError, NotImplementedError, BytesLengthException) as error:
+    except (*BROKEN, RuntimeError) as error:
         raise PetReadError(f"{path}: its pixels cannot be read: {error}") from error
     slope, intercept = (
         _numbers(data, keyword, 1, path.name)[0] if header_text(data, keyword) is not None else default

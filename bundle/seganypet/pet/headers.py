@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.tag import Tag
 
+from seganypet.pet.dicom_file import BROKEN
 from seganypet.pet.errors import SuvUnavailableError
 
 Header = Dataset | Mapping[str, Any]
@@ -64,7 +64,7 @@ def header_text(header: Header, keyword: str) -> str | None:
     """One field as text, None where it is missing or empty; what cannot be converted comes as it stands in the file."""
     try:
         return text_of(header.get(keyword))
-    except (ValueError, TypeError, NotImplementedError, BytesLengthException):  # pydicom converts when it is asked
+    except BROKEN:  # pydicom converts when it is asked
         return text_of(header.get_item(keyword).value) if isinstance(header, Dataset) else None
 
 

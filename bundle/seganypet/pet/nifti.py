@@ -146,6 +146,22 @@ def open_nifti(path: Path) -> tuple[Any, NDArray[np.float64]]:
     return image, affine
 
 
+def checked(image: Any, path: Path) -> Any:
+    """An opened NIfTI, read and held against its checksum where it is compressed: nibabel stops before that.
+
+    Raises:
+        OSError, EOFError, zlib.error: it is damaged or cut.
+    """
+    if not path.name.lower().endswith(".gz"):
+        return image
+    length = image.dataobj.offset + int(np.prod(image.shape)) * image.get_data_dtype().itemsize
+    with gzip.open(path) as stream:
+        content = stream.read(length)
+        while stream.read(2**20):  # the checksum stands at the end
+            pass
+    return type(image).from_bytes(content)
+
+
 def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Voxels [i, j, k] in float32 and the affine in mm."""
     try:
@@ -157,7 +173,7 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
             raise PetReadError(f"{path} has shape {image.shape}: one static 3-D volume is needed, no frames or slices")
         if image.get_data_dtype().kind not in "fiub":
             raise PetReadError(f"{path} holds {image.get_data_dtype()}, no PET values")
-        voxels = image.get_fdata(dtype=np.float32, caching="unchanged").reshape(shape, order="F")
+        voxels = checked(image, path).get_fdata(dtype=np.float32, caching="unchanged").reshape(shape, order="F")
     except (ImageFileError, EOFError, OSError, zlib.error) as error:
         raise PetReadError(f"{path} cannot be read as NIfTI, it may be truncated: {error}") from error
     return voxels, affine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.responses import JSONResponse
@@ -17,6 +18,12 @@ WEIGHTS_BY_FILE = (
     "(--conf weights PATH); it is taken up by itself"
 )
 Refusal = tuple[int, str]
+
+
+def refused(scope: Scope, status: int, detail: object, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """An answer that says why not, with the request's number to look for in the log."""
+    number = scope.get("state", {}).get("request_id", "")
+    return JSONResponse({"detail": detail, "request_id": number}, status_code=status, headers=headers)
 
 
 class Guard:
@@ -44,7 +51,7 @@ class Guard:
         if refusal is None:
             await self._app(scope, receive, send)
         else:
-            await JSONResponse({"detail": refusal[1]}, status_code=refusal[0])(scope, receive, send)
+            await refused(scope, *refusal)(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> Refusal | None:
         path = scope["path"].removeprefix(self._prefix)

@@ -21,6 +21,7 @@ from lib.clicks.click_request import ClickRequest, click_request, parse_params
 from lib.clicks.click_task import ClickAnswer
 from lib.http.answers import respond
 from lib.http.tokens import may_save, note_reader
+from lib.http.watch import note_click
 from lib.store.bad_request import BadRequest
 from lib.store.datastore import StudyStore
 from lib.store.label_quality import LOW
@@ -98,6 +99,7 @@ def answer(
     result = task.answer(study.volume, request)
     total_s = round(time.perf_counter() - start, 4)
     result.params["timings"] |= {"read_s": round(read_s, 4), "total_s": total_s}
+    note_click(result.params["timings"], encoded=not result.params["cached"])
     result.params["study_cached"] = study.at_hand
     app.opened(study)
     clicks = tuple(dataclasses.asdict(click) for click in request.clicks)

@@ -18,17 +18,21 @@ from typing import Any
 
 import requests
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute, request_response
 from monailabel.config import settings
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException, MONAILabelException
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from lib.http import archive_proxy, ohif_page, start_routes
-from lib.http.guard import LOOPBACK, Guard
+from lib.http import archive_proxy, health, ohif_page, start_routes
+from lib.http.guard import LOOPBACK, Guard, refused
 from lib.http.infer_route import infer
 from lib.http.tokens import accept_valid_tokens, note_reader
+from lib.http.watch import Watch, quiet_access_log
 from lib.learning.task_processes import refuse_unknown_tasks
 from seganypet.pet import PetReadError
 
@@ -58,7 +62,9 @@ def harden(app: FastAPI) -> None:
         elif inspect.iscoroutinefunction(route.endpoint) and route.endpoint is not archive_proxy.forward:
             _run_in_thread(route)
     origins = tuple(str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS or ())
+    quiet_access_log()
     app.user_middleware = [
+        Middleware(Watch),
         Middleware(
             CORSMiddleware,
             allow_origins=origins,
@@ -71,6 +77,8 @@ def harden(app: FastAPI) -> None:
     ]
     for error, status in _STATUS.items():
         app.add_exception_handler(error, functools.partial(_explain, status))
+    app.add_exception_handler(HTTPException, _refuse)
+    app.add_exception_handler(RequestValidationError, _name_what_is_wrong)
     app.add_exception_handler(Exception, _apologise)
     app.middleware_stack = None  # built again, with the above, at the next request
     _warn_of_open_doors()
@@ -83,7 +91,7 @@ def _put_first(app: FastAPI, prefix: str) -> None:
         return
     before = len(routes)
     app.include_router(start_routes.router)
-    for router in (ohif_page.router, archive_proxy.router):
+    for router in (health.router, ohif_page.router, archive_proxy.router):
         app.include_router(router, prefix=prefix)
     routes[:] = routes[before:] + routes[:before]
 
@@ -125,12 +133,26 @@ async def _explain(status: int, request: Request, error: Exception) -> JSONRespo
     detail = getattr(error, "msg", "") or str(error) or type(error).__name__
     if isinstance(error, json.JSONDecodeError):
         detail = f"not valid JSON: {error}"
-    return JSONResponse({"detail": detail}, status_code=status)
+    return refused(request.scope, status, detail)
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code < 400 or error.status_code in (204, 304):
+        return await http_exception_handler(request, error)
+    return refused(request.scope, error.status_code, error.detail, error.headers)
+
+
+async def _name_what_is_wrong(request: Request, error: Exception) -> JSONResponse:
+    """What FastAPI says of a request that does not fit, without the input: it may be no text at all."""
+    assert isinstance(error, RequestValidationError)
+    wrong = [{"loc": one["loc"], "msg": one["msg"], "type": one["type"]} for one in error.errors()]
+    return refused(request.scope, 422, json.loads(json.dumps(wrong, default=repr)))
 
 
 async def _apologise(request: Request, error: Exception) -> JSONResponse:
     detail = f"{type(error).__name__} in the server while answering {request.url.path}; its log says where"
-    return JSONResponse({"detail": detail}, status_code=500)
+    return refused(request.scope, 500, detail)
 
 
 def bound_host() -> str:

@@ -56,6 +56,7 @@ class ArchiveStore(StudyStore):
         self.archive = archive
         self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._listed: dict[str, ArchiveSeries] | None = None  # None until the archive has answered
+        self.answered = False  # whether the archive gave its list when it was asked for it last
         folder = cache / hashlib.md5(archive.url.encode(), usedforsecurity=False).hexdigest()
         (folder / SERIES).mkdir(parents=True, exist_ok=True)
         super().__init__(str(folder), volumes, auto_reload=False, final_quality=final_quality)
@@ -214,7 +215,9 @@ class ArchiveStore(StudyStore):
         """The archive's list; what was known before where it does not answer."""
         try:
             self._listed = {series.uid: series for series in self.archive.pet_series()}
+            self.answered = True
         except (requests.RequestException, OSError) as error:
+            self.answered = False
             logger.warning("the archive %s does not answer, studies may be missing: %s", self.archive.url, error)
         return [self._folder_of(series) for series in (self._listed or {}).values()]
 

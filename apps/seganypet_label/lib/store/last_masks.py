@@ -109,7 +109,7 @@ class LastMasks:
             self._masks.pop(shown.key, None)
             if 0 not in shown.extent:
                 self._masks[shown.key] = shown
-            while len(self._masks) > REMEMBERED or self._held() > REMEMBERED_BYTES:
+            while len(self._masks) > REMEMBERED or self.bytes_held() > REMEMBERED_BYTES:
                 self._masks.popitem(last=False)
 
     def seen(self, study: str, seen: str) -> LastMask | None:
@@ -152,8 +152,13 @@ class LastMasks:
         weights = source.params.get("weights")
         return {"clicks": list(source.clicks), "weights": weights, "edited": as_it_is is None}
 
-    def _held(self) -> int:
-        return sum(len(shown.packed) for shown in self._masks.values())
+    @property
+    def max_bytes(self) -> int:
+        return REMEMBERED_BYTES
+
+    def bytes_held(self) -> int:
+        """Bytes of the packed masks."""
+        return sum(len(shown.packed) for shown in list(self._masks.values()))
 
 
 def _what(shown: LastMask) -> tuple[Any, ...]:
