@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from seganypet.pet import PetVolume
 from seganypet.pet.axes import LPS_RAS
-from seganypet.pet.nifti import NIFTI_SUFFIXES, open_nifti
+from seganypet.pet.nifti import NIFTI_SUFFIXES, checked, open_nifti
 from seganypet.pet.segment_codes import is_lesion
 
 logger = logging.getLogger(__name__)
@@ -142,7 +142,8 @@ def _squeezed(voxels: NDArray[Any], path: Path) -> NDArray[Any]:
 
 def _from_nifti(path: Path) -> LabelMap:
     image, affine = open_nifti(path)
-    return LabelMap(whole_numbers(_squeezed(np.asanyarray(image.dataobj), path), path), affine, {})
+    voxels = np.asanyarray(checked(image, path).dataobj)
+    return LabelMap(whole_numbers(_squeezed(voxels, path), path), affine, {})
 
 
 def _from_itk(path: Path) -> LabelMap:

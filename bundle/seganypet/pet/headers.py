@@ -65,7 +65,11 @@ def header_text(header: Header, keyword: str) -> str | None:
     try:
         return text_of(header.get(keyword))
     except BROKEN:  # pydicom converts when it is asked
+        pass
+    try:
         return text_of(header.get_item(keyword).value) if isinstance(header, Dataset) else None
+    except BROKEN:  # there is nothing to come as it stands
+        return None
 
 
 def canonical(keyword: str, text: str) -> str:

@@ -12,6 +12,8 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from seganypet.pet.axes import LPS_RAS
@@ -38,6 +40,8 @@ _UNITS = {
 """Units a caller may name → what the voxels become, and the factor that makes them that."""
 ODD_FILE_MEAN_SUV = 2.0  # in a file that does not say its units; kBq/mL of a usual dose average some 3 to 6
 ODD_GEOMETRY_MM = 0.1
+# what nibabel lets through from a file that breaks off or holds nonsense
+_BROKEN = (ImageFileError, HeaderDataError, WrapStructError, EOFError, OSError, zlib.error)
 _MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 
 
@@ -174,7 +178,9 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         if image.get_data_dtype().kind not in "fiub":
             raise PetReadError(f"{path} holds {image.get_data_dtype()}, no PET values")
         voxels = checked(image, path).get_fdata(dtype=np.float32, caching="unchanged").reshape(shape, order="F")
-    except (ImageFileError, EOFError, OSError, zlib.error) as error:
+    except PetReadError:
+        raise
+    except (*_BROKEN, ValueError, OverflowError, TypeError) as error:
         raise PetReadError(f"{path} cannot be read as NIfTI, it may be truncated: {error}") from error
     return voxels, affine
 

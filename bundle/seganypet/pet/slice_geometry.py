@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from seganypet.pet.axes import LPS_RAS
 from seganypet.pet.errors import PetReadError
 from seganypet.pet.headers import named
+
+logger = logging.getLogger(__name__)
 
 # gaps may differ by a tenth of a millimetre; positions are written to hundredths, hence the slack
 LARGEST_GAP_DIFFERENCE_MM = 0.1
@@ -128,3 +131,5 @@ def _check_stack(
         raise PetReadError(
             f"slices not stacked along their normal: {names[worst]} lies {offset_mm[worst]:.2f} mm beside {names[0]}"
         )
+    if offset_mm[worst] > LARGEST_GAP_DIFFERENCE_MM + _WRITTEN_TO_MM:
+        logger.warning("%s lies %.2f mm beside %s, across the stack", names[worst], offset_mm[worst], names[0])
