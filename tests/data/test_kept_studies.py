@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -162,7 +163,7 @@ def test_half_a_file_is_not_read_but_made_anew(data_list, tmp_path, reads, caplo
 
 def test_a_write_that_fails_leaves_nothing_to_read(entry, tmp_path, monkeypatch):
     def half(content, file):
-        file.write_bytes(b"half")
+        file.write(b"half")
         raise RuntimeError("the disk is full")
 
     cache = kept.StudyCache([entry], LoadStudy(SETTINGS), tmp_path / "cache")
@@ -180,7 +181,7 @@ def test_nobody_sees_a_file_before_it_is_whole(entry, tmp_path, monkeypatch):
 
     def watched(content, file):
         save_whole(content, file)
-        named.extend(path.name for path in file.parent.glob("*.pt"))
+        named.extend(path.name for path in Path(file.name).parent.glob("*.pt"))
 
     save_whole = torch.save
     monkeypatch.setattr(torch, "save", watched)

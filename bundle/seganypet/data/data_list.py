@@ -25,6 +25,7 @@ import numpy as np
 from seganypet.data.json_file import read_json
 from seganypet.data.label_reading import LabelError, on_grid_of, read_label_map
 from seganypet.pet import PetReadError, read_pet
+from seganypet.whole_file import whole_file
 
 SECTIONS = ("training", "validation", "test")
 QUALITIES = ("high", "low")
@@ -132,9 +133,8 @@ def write_data_list(path: str | Path, sections: Mapping[str, Sequence[Entry]]) -
                     "quality": entry.quality,
                 }
             )
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(content, indent=1))
-    os.replace(draft, path)
+    with whole_file(path) as draft:
+        draft.write_text(json.dumps(content, indent=1))
     return path
 
 

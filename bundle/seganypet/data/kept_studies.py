@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
-from uuid import uuid4
 
 import torch
 from monai.data import CacheDataset, Dataset, PersistentDataset
@@ -22,6 +20,7 @@ from seganypet.networks.settings import NetworkSettings
 from seganypet.pet.bids_sidecar import sidecar_of
 from seganypet.pet.nifti import NIFTI_SUFFIXES
 from seganypet.pet.series_listing import files_under
+from seganypet.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -108,12 +107,8 @@ class StudyCache(PersistentDataset):
             pass
         except (RuntimeError, OSError, EOFError, UnpicklingError) as error:  # a disk that was full or lost power
             logger.warning("%s cannot be read and is made anew: %s", file, error)
-        draft = file.with_name(f"{uuid4().hex}.part")  # renamed whole, or never read
-        try:
-            torch.save(self._pre_transform(entry).to_dict(), draft)
-            os.replace(draft, file)
-        finally:
-            draft.unlink(missing_ok=True)
+        with whole_file(file) as draft, draft.open("wb") as content:
+            torch.save(self._pre_transform(entry).to_dict(), content)
         return _read(file)
 
 

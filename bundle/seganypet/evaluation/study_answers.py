@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from seganypet.evaluation.picture import study_picture
 from seganypet.evaluation.study_requests import StudyRequest, file_name
 from seganypet.inference import ClickSegmenter
 from seganypet.pet import PetVolume, measure_uptake, write_mask_nifti, write_seg
+from seganypet.whole_file import whole_file
 
 ANSWER, PICTURE, DICOM_SEG = "answer.json", "picture.png", "segmentation.dcm"
 
@@ -74,9 +74,8 @@ def answer_study(
         "dicom_seg_unavailable": seg_unavailable,
         "picture": PICTURE,
     }
-    draft = folder / f".{ANSWER}"
-    draft.write_text(json.dumps(answer, indent=1))
-    os.replace(draft, folder / ANSWER)
+    with whole_file(folder / ANSWER) as draft:
+        draft.write_text(json.dumps(answer, indent=1))
     return answer
 
 

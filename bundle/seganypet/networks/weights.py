@@ -6,7 +6,6 @@ import argparse
 import os
 import pickle
 import re
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from seganypet.whole_file import whole_file
 
 from .click_network import ClickNetwork
 from .registry import build_network
@@ -124,19 +125,8 @@ def save_network(net: nn.Module, path: str | os.PathLike[str], *, half: bool = T
         if not torch.isfinite(stored).all():
             raise ValueError(f"{name} is not finite{' in float16' if half else ''}; {path} was not written")
         state[name] = stored
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save({"model": state, "settings": settings.to_dict()}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as draft, draft.open("wb") as file:  # into a path, its name would be a part of the content
+        torch.save({"model": state, "settings": settings.to_dict()}, file)
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

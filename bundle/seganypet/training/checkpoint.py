@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +11,8 @@ from typing import Any, Protocol
 import torch
 from ignite.engine import Engine, Events
 from monai.engines import SupervisedTrainer
+
+from seganypet.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -110,17 +111,10 @@ def save_whole(content: Any, path: str | Path) -> None:
         OSError: it could not be written; names the file and what stands there.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with whole_file(path) as draft, draft.open("wb") as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
     except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
-        Path(draft).unlink(missing_ok=True)
         left = "the checkpoint before it is whole" if path.exists() else "there is none before it"
         raise OSError(f"{path} could not be written ({error}); {left}") from error
     except BaseException:

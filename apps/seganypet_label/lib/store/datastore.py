@@ -34,6 +34,7 @@ from lib.store.shared_index import SharedIndex
 from lib.store.volumes import Volumes, write_study_nifti
 from seganypet.data.label_reading import LabelMap
 from seganypet.pet import PetVolume
+from seganypet.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -109,10 +110,8 @@ class StudyStore(SharedIndex):
             # by content: a header that was corrected in place changes the SUV, and no folder's time
             volume = self.volumes.study(path, series_uid)[0]
             if not (file.exists() and made_of.exists() and made_of.read_text() == volume.content_hash):
-                file.parent.mkdir(parents=True, exist_ok=True)
-                partial = file.with_name(f"partial-{file.name}")
-                write_study_nifti(volume, partial)
-                partial.replace(file)
+                with whole_file(file) as draft:
+                    write_study_nifti(volume, draft)
                 keep(volume.content_hash.encode(), made_of)
         return str(file)
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
+
+from seganypet.whole_file import whole_file
 
 PRIVATE = ".seganypet"  # the server's own folder inside the studies folder
 
 
 def keep(content: bytes, target: Path) -> None:
     """Write a file so that its name appears only with the whole content, also when the power fails."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(target)
+    with whole_file(target) as draft:
+        draft.write_bytes(content)
 
 
 def put_aside(root: Path, file: Path, why: str) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 from filelock import FileLock
 from monailabel.datastore.local import LocalDatastore
 
+from seganypet.whole_file import whole_file
+
 
 class SharedIndex(LocalDatastore):
     """A local store whose methods can be called from many threads.
@@ -36,10 +38,9 @@ class SharedIndex(LocalDatastore):
         with self._lock:
             index = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
             config = Path(self._datastore_config_path)
-            partial = config.with_name(f".{config.name}.partial")
             with FileLock(self._lock_file) if lock else contextlib.nullcontext():
-                partial.write_text(index, encoding="utf-8")
-                partial.replace(config)
+                with whole_file(config) as draft:
+                    draft.write_text(index, encoding="utf-8")
                 self._config_ts = config.stat().st_mtime
 
     def update_many_images_info(self, infos: Mapping[str, Mapping[str, Any]]) -> None:

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from seganypet.whole_file import whole_file
+
+
+def test_a_file_appears_with_all_of_its_content(tmp_path):
+    path = tmp_path / "new" / "model.pt"
+    with whole_file(path) as draft:
+        draft.write_text("half")
+        assert not path.exists()
+        draft.write_text("whole")
+    assert path.read_text() == "whole"
+    assert [file.name for file in path.parent.iterdir()] == ["model.pt"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_an_error_leaves_what_was_there_and_no_draft(tmp_path):
+    path = tmp_path / "model.pt"
+    path.write_text("before")
+
+    def write(draft: Path) -> None:
+        draft.write_text("half")
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space"), whole_file(path) as draft:
+        write(draft)
+    assert path.read_text() == "before"
+    assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
