@@ -1,8 +1,12 @@
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from seganypet.whole_file import whole_file
+from seganypet.whole_file import is_abandoned, whole_file
 
 
 def test_a_file_appears_with_all_of_its_content(tmp_path):
@@ -28,3 +32,16 @@ def test_an_error_leaves_what_was_there_and_no_draft(tmp_path):
         write(draft)
     assert path.read_text() == "before"
     assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_a_draft_is_abandoned_once_its_process_is_gone(tmp_path):
+    with whole_file(tmp_path / "a+b.nii.gz") as draft:
+        draft.write_text("half")
+        assert not is_abandoned(draft)
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        mine = f"+{os.getpid()}+"
+        assert is_abandoned(draft.with_name(draft.name.replace(mine, f"+{gone.pid}+")))
+        elsewhere = draft.name.replace(f"+{platform.node() or 'here'}{mine}", f"+another{mine}")
+        assert not is_abandoned(draft.with_name(elsewhere.replace(mine, f"+{gone.pid}+")))
+    assert not is_abandoned(tmp_path / ".x.partial")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+DRAFT = ".partial"  # how the name of one ends
 
 
 @contextmanager
@@ -24,7 +27,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    who = f"{platform.node() or 'here'}+{os.getpid()}"
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}+{who}+", suffix=DRAFT)
     os.close(handle)
     draft = Path(name)
     try:
@@ -36,3 +40,17 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def is_abandoned(draft: Path) -> bool:
+    """Whether a draft's process ran on this machine and is no more: it was killed while it wrote."""
+    parts = draft.name.removesuffix(DRAFT).rsplit("+", 3)  # the name may have one, too
+    if len(parts) != 4 or parts[1] != (platform.node() or "here") or not parts[2].isdigit():
+        return False
+    try:
+        os.kill(int(parts[2]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

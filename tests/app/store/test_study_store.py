@@ -10,7 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fastapi import HTTPException
-from lib.store.datastore import StudyStore
+from lib.store import datastore
+from lib.store.datastore import FINAL, StudyStore
 from lib.store.volumes import Volumes
 from monailabel.interfaces.exception import ImageNotFoundException
 from small_studies import AFFINE, DICOM_AFFINE, SHAPE, hot_block, save_nifti
@@ -186,3 +187,25 @@ def test_a_dicom_series_is_never_removed(folder):
     with pytest.raises(HTTPException, match="DICOM series"):
         open_store(folder).remove_image("ann")
     assert len(list((folder / "ann").iterdir())) == SHAPE[2]
+
+
+def test_a_label_stays_in_its_place_until_the_new_one_is_written(folder, monkeypatch):
+    store = StudyStore(str(folder), Volumes(10**9), auto_reload=False)
+    study = store.list_images()[0]
+    shape = nib.load(store.get_image_uri(study)).shape
+    affine = nib.load(store.get_image_uri(study)).affine
+    label = folder / ".label.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones(shape, np.uint8), affine), label)
+    store.save_label(study, str(label), FINAL, {})
+    kept = folder / "labels" / "final" / f"{study}.nii.gz"
+    before = kept.read_bytes()
+
+    def killed(content: bytes, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(datastore, "keep", killed)
+    nib.save(nib.Nifti1Image(np.eye(*shape[:2], dtype=np.uint8)[..., None] * np.ones(shape, np.uint8), affine), label)
+    with pytest.raises(KeyboardInterrupt):
+        store.save_label(study, str(label), FINAL, {})
+    assert kept.read_bytes() == before
+    assert [file.read_bytes() for file in (folder / ".seganypet" / "replaced").rglob("*.nii.gz")] == [before]

@@ -21,7 +21,7 @@ from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoun
 from numpy.typing import NDArray
 
 from lib.store.bad_request import BadRequest
-from lib.store.kept_files import PRIVATE, keep, put_aside
+from lib.store.kept_files import PRIVATE, keep, keep_a_copy, put_aside, remove_drafts
 from lib.store.label_maps import named_segments, narrow, put_target, read_label_map
 from lib.store.label_quality import LOW, give_quality, said_quality
 from lib.store.last_masks import LastMasks
@@ -63,6 +63,7 @@ class StudyStore(SharedIndex):
         self.root = Path(folder)
         self._series: list[SeriesFolder] | None = None  # looked for once the index is known, which names them
         patterns = tuple(f"*{extension}" for extension in IMAGE_EXTENSIONS)
+        remove_drafts(self.root)
         super().__init__(folder, extensions=patterns, auto_reload=auto_reload)
 
     # --- studies
@@ -251,12 +252,14 @@ class StudyStore(SharedIndex):
         """Files and index, under the lock; what was there moves to .seganypet/replaced."""
         folder = self.root / "labels" / tag
         target, said = folder / f"{study_id}.nii.gz", folder / f"{study_id}.json"
-        for file in (folder / f"{study_id}{before.ext}" if before else None, said):
-            if file:
-                put_aside(self.root, file, "replaced")
+        old = folder / f"{study_id}{before.ext}" if before else target
+        for file in (old, said):
+            keep_a_copy(self.root, file)
         info["name"] = target.name
         keep(content, target)
         keep(json.dumps(info, indent=2, default=str).encode(), said)
+        if old != target:  # one that came as .nrrd
+            old.unlink(missing_ok=True)
         self._datastore.objects[study_id].labels[tag] = DataModel(info=info, ext=".nii.gz")
         self._update_datastore_file()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from pathlib import Path
 
-from seganypet.whole_file import whole_file
+from seganypet.whole_file import DRAFT, is_abandoned, whole_file
 
 PRIVATE = ".seganypet"  # the server's own folder inside the studies folder
 
@@ -28,6 +30,30 @@ def put_aside(root: Path, file: Path, why: str) -> None:
         folder = root / PRIVATE / why / file.parent.relative_to(root)
         folder.mkdir(parents=True, exist_ok=True)
         file.replace(folder / f"{time_stamp()}_{file.name}")
+
+
+def keep_a_copy(root: Path, file: Path) -> None:
+    """Keep what a file holds in .seganypet/replaced/, as `put_aside` does, while the file stays until it is replaced.
+
+    Were it moved, a kill before the new one is written would leave nothing in its place.
+    """
+    if file.exists():
+        folder = root / PRIVATE / "replaced" / file.parent.relative_to(root)
+        folder.mkdir(parents=True, exist_ok=True)
+        copy = folder / f"{time_stamp()}_{file.name}"
+        try:
+            os.link(file, copy)  # `keep` puts another file in the name's place, and leaves this one as it is
+        except OSError:  # a file system without links
+            shutil.copy2(file, copy)
+
+
+def remove_drafts(root: Path) -> None:
+    """Remove what processes of this machine that are no more left half written under the studies folder."""
+    for folder in (root, root / "labels", root / PRIVATE):
+        found = folder.glob(f".*{DRAFT}") if folder == root else folder.rglob(f".*{DRAFT}")
+        for draft in found:
+            if is_abandoned(draft):
+                draft.unlink(missing_ok=True)
 
 
 def time_stamp() -> str:

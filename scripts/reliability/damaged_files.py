@@ -60,11 +60,11 @@ SAID = _Said()
 Damage = Callable[[bytes, np.random.Generator], bytes]
 
 
-def readers(files: int = 3000, seed: int = 0) -> None:
+def files(count: int = 3000, seed: int = 0) -> None:
     """Damage one file at a time and read it, and end with status 1 at the first that is not answered as it must be.
 
     Args:
-        files: how many.
+        count: how many.
         seed: file n follows from (seed, n).
     """
     warnings.simplefilter("ignore")
@@ -80,7 +80,7 @@ def readers(files: int = 3000, seed: int = 0) -> None:
         nib.save(nifti, folder / "pet.nii")
         (folder / "pet.nii.gz").write_bytes(gzip.compress((folder / "pet.nii").read_bytes(), mtime=0))
         whole = {path: read_pet(path) for path in (folder / "dicom", folder / "pet.nii", folder / "pet.nii.gz")}
-        for number in tqdm(range(files), unit="file"):
+        for number in tqdm(range(count), unit="file"):
             rng = np.random.default_rng([seed, number])
             source = list(whole)[rng.integers(len(whole))] if number % 4 == 0 else folder / "dicom"
             what, problem = _read_damaged(source, whole[source], folder / "damaged", rng)
@@ -90,7 +90,7 @@ def readers(files: int = 3000, seed: int = 0) -> None:
                     shutil.copytree(folder / "damaged", Path(tempfile.mkdtemp(prefix="seganypet-kept-")) / "it")
                 )
                 sys.exit(f"seed {seed}, file {number} ({what}): {problem}; it lies in {kept}")
-    print(f"seed {seed}: {files} damaged files: " + ", ".join(f"{what}: {n}" for what, n in sorted(outcomes.items())))
+    print(f"seed {seed}: {count} damaged files: " + ", ".join(f"{what}: {n}" for what, n in sorted(outcomes.items())))
 
 
 def _read_damaged(source: Path, whole: PetVolume, folder: Path, rng: np.random.Generator) -> tuple[str, str]:

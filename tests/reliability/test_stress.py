@@ -1,4 +1,4 @@
-"""The fuzzes at their small size; `scripts/fuzz.py` has the large ones."""
+"""The stresses at their small size; `scripts/stress.py` has the large ones."""
 
 import subprocess
 import sys
@@ -11,13 +11,14 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "holds"),
     [
-        (["server", "--requests", "500"], "500 requests, no 5xx, none over 30 s, every click right"),
-        (["readers", "--files", "300"], "300 damaged files: "),
+        (["requests", "--count", "500"], "500 requests, no 5xx, none over 30 s, every click right"),
+        (["files", "--count", "300"], "300 damaged files: "),
+        (["kills", "--count", "8"], "8 kills, "),
     ],
 )
 def test_nothing_random_makes_it_stumble(repo, command, holds):
     done = subprocess.run(
-        [sys.executable, "scripts/fuzz.py", *command, "--seed", "0"],
+        [sys.executable, "scripts/stress.py", *command, "--seed", "0"],
         cwd=repo,
         capture_output=True,
         text=True,

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import nibabel as nib
 import numpy as np
-import requests
+import requests as http
 from demo_server import server_process
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as with_seed
@@ -57,26 +58,26 @@ class Asked:
     kind: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
 
-    def send(self, url: str) -> requests.Response:
+    def send(self, url: str) -> http.Response:
         """The answer.
 
         Raises:
-            requests.RequestException: none came.
+            http.RequestException: none came.
         """
         more: dict[str, Any] = {"data": self.body, "headers": {"Content-Type": self.kind}} if self.kind else {}
         if self.kind == "multipart":
             more = {"files": {name: value if isinstance(value, tuple) else (None, value)
                               for name, value in self.fields.items()}}  # fmt: skip
-        return requests.request(
+        return http.request(
             self.method.upper(), url + self.path, params=list(self.query), timeout=HANG_S, allow_redirects=False, **more
         )
 
 
-def server(requests: int = 10_000, seed: int = 0) -> None:
+def requests(count: int = 10_000, seed: int = 0) -> None:
     """Ask a server of its own, with two small studies, and end with status 1 where it answers as it must not.
 
     Args:
-        requests: how many.
+        count: how many.
         seed: of everything random.
     """
     with tempfile.TemporaryDirectory(prefix="seganypet-fuzz-") as temporary:
@@ -92,7 +93,7 @@ def server(requests: int = 10_000, seed: int = 0) -> None:
         for name in ("home", "tmp"):
             (folder / name).mkdir()
         with server_process(APP, folder / "studies", folder / "server.log", conf, environment) as (url, _):
-            counts = _ask(url, study, requests, seed)
+            counts = _ask(url, study, count, seed)
     print(f"seed {seed}: {sum(counts.values())} requests, no 5xx, none over {HANG_S:g} s, every click right")
     print("answers: " + ", ".join(f"{status}: {count}" for status, count in sorted(counts.items())))
 
@@ -110,7 +111,7 @@ def _write_studies(folder: Path) -> Path:
 
 
 def _ask(url: str, study: Path, count: int, seed: int) -> collections.Counter[int]:
-    routes = list(_routes(requests.get(f"{url}/openapi.json", timeout=HANG_S).json()))
+    routes = list(_routes(http.get(f"{url}/openapi.json", timeout=HANG_S).json()))
     expected = _click(url, study)
     statuses: collections.Counter[int] = collections.Counter()
 
@@ -141,7 +142,7 @@ def _click(url: str, study: Path) -> str:
     """The checksum of the mask of one click on a file that comes with the request."""
     params = json.dumps({"foreground": [[8, 6, 12]], "background": []})
     with study.open("rb") as file:
-        answer = requests.post(
+        answer = http.post(
             f"{url}/infer/{MODEL}",
             params={"output": "image"},
             data={"params": params},
@@ -195,7 +196,7 @@ def _filled(path: str, parts: Mapping[str, str]) -> str:
 
 def _path_part() -> st.SearchStrategy[str]:
     return st.one_of(st.sampled_from([MODEL, "random", "first", "block", "studies"]), _value()).map(
-        lambda text: requests.utils.quote(text, safe="")
+        lambda text: quote(text, safe="")
     )
 
 
