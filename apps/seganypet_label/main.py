@@ -16,9 +16,10 @@ if str(BUNDLE) not in sys.path:
     sys.path.insert(0, str(BUNDLE))
 
 from lib.app import SegAnyPETApp  # noqa: E402  after the bundle is on the path
+from lib.app_settings import origins_of  # noqa: E402
 from lib.http.server import harden  # noqa: E402
 
 __all__ = ["SegAnyPETApp"]
 
 if "monailabel.app" in sys.modules:  # the server, not one of its task processes
-    harden(sys.modules["monailabel.app"].app)
+    harden(sys.modules["monailabel.app"].app, origins_of(settings.MONAI_LABEL_APP_CONF))

@@ -28,12 +28,14 @@ def test_everything_said(bundle, tmp_path):
     other.write_bytes(b"")
     conf = {"weights": str(other), "device": "cpu", "labels": "liver, spleen,,liver,lesion ", "encode_ahead_s": "0"}
     conf["final_quality"] = "high"
+    conf["origins"] = "https://pet.example.org/, http://localhost:3000"
     settings = AppSettings.from_conf(conf, bundle)
     assert settings.weights == other
     assert settings.device == torch.device("cpu")
     assert settings.labels == ("liver", "spleen", "lesion")
     assert settings.encode_ahead_s == 0
     assert settings.final_quality == "high"
+    assert settings.origins == ("https://pet.example.org", "http://localhost:3000")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,7 @@ def test_everything_said(bundle, tmp_path):
         ({"embedding_mb": "many"}, ValueError, "embedding_mb.*'many'"),
         ({"study_mb": "0"}, ValueError, "study_mb.*'0'"),
         ({"encode_ahead_s": "nan"}, ValueError, "encode_ahead_s"),
+        ({"origins": "https://pet.example.org, *"}, ValueError, "origins takes .* got '\\*'"),
         ({"final_quality": "expert"}, ValueError, "final_quality must be high or low, got 'expert'"),
     ],
 )

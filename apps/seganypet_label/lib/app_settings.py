@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from seganypet.data.data_list import QUALITIES
 
 logger = logging.getLogger(__name__)
 
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-]+(:\d+)?")
 DEFAULT_LABELS = (
     "lesion",
     "liver",
@@ -41,6 +43,9 @@ class AppSettings:
         study_mb: bound on volumes kept in memory.
         encode_ahead_s: seconds a study just opened may be encoded in the background; 0 switches it off.
         final_quality: of a final label whose reader did not say it; "high" where experts alone save.
+        origins: https://name[:port] of pages that may call the server besides its own and those of this machine, and
+            names it has behind a proxy; comma-separated. MONAI Label's own MONAI_LABEL_CORS_ORIGINS ends its start
+            with a TypeError (0.8.5 with pydantic 2).
     """
 
     bundle: Path
@@ -52,6 +57,7 @@ class AppSettings:
     study_mb: int = 2048
     encode_ahead_s: float = 120.0
     final_quality: str = "low"
+    origins: tuple[str, ...] = ()
 
     @classmethod
     def from_conf(cls, conf: Mapping[str, str], bundle: Path) -> AppSettings:
@@ -84,7 +90,21 @@ class AppSettings:
             study_mb=int(_number(conf, "study_mb", cls.study_mb, least=1)),
             encode_ahead_s=_number(conf, "encode_ahead_s", cls.encode_ahead_s, least=0),
             final_quality=_quality(conf, "final_quality", cls.final_quality),
+            origins=origins_of(conf),
         )
+
+
+def origins_of(conf: Mapping[str, str]) -> tuple[str, ...]:
+    """The pages and names of `--conf origins`.
+
+    Raises:
+        ValueError: one that is no origin.
+    """
+    found = tuple(text.strip().rstrip("/") for text in conf.get("origins", "").split(",") if text.strip())
+    for origin in found:
+        if not ORIGIN.fullmatch(origin):
+            raise ValueError(f"--conf origins takes https://name[:port], comma-separated, got {origin!r}")
+    return found
 
 
 def _number(conf: Mapping[str, str], key: str, default: float, *, least: float) -> float:

@@ -64,7 +64,7 @@ class Guard:
             return 421, f"this server listens on its own machine only and is not called {host!r}"
         origin = headers.get("origin", "")
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and origin and not self._allowed(origin, headers):
-            return 403, f"pages of {origin} may not change anything here; allow them with MONAI_LABEL_CORS_ORIGINS"
+            return 403, f"pages of {origin} may not change anything here; allow them with --conf origins"
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
         return _closed(scope["method"], path, query)
 

@@ -41,11 +41,12 @@ logger = logging.getLogger(__name__)
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
-def harden(app: FastAPI) -> None:
+def harden(app: FastAPI, origins: tuple[str, ...] = ()) -> None:
     """Put the application right; doing it again changes nothing.
 
     Args:
         app: `monailabel.app.app`, before it serves its first request.
+        origins: of pages that may call it besides its own and those of this machine, as `AppSettings.origins`.
     """
     accept_valid_tokens()
     refuse_unknown_tasks()
@@ -61,7 +62,6 @@ def harden(app: FastAPI) -> None:
             )
         elif inspect.iscoroutinefunction(route.endpoint) and route.endpoint is not archive_proxy.forward:
             _run_in_thread(route)
-    origins = tuple(str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS or ())
     quiet_access_log()
     app.user_middleware = [
         Middleware(Watch),
