@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seganypet.data.preprocessing import WorkingGrid, sample_block
-from seganypet.inference.windows import Origin
+from seganypet.inference.windows import STEPS, Origin
 
 Tiles = Mapping[Origin, Tensor]  # window → its logits [L, L, L]
 Box = tuple[slice, slice, slice]
@@ -100,7 +100,7 @@ def cells_leaving(tiles: Tiles, field: Blend, mask: Tensor, shape: Sequence[int]
             count = int(touching.sum())
             if count:
                 moved = list(origin)
-                moved[axis] += side * size // 2
+                moved[axis] += side * size // STEPS
                 neighbour = (moved[0], moved[1], moved[2])
                 leaving[neighbour] = leaving.get(neighbour, 0) + count
     return leaving

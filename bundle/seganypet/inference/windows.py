@@ -9,6 +9,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
+STEPS = 2  # a window in so many steps of the grid: an overlap of 50 %, at which the weights of tiles sum to one
 Origin = tuple[int, int, int]
 Point = tuple[float, float, float]
 
@@ -37,7 +38,7 @@ def place_window(point: Point, shape: Sequence[int], size: int, placement: str) 
 
 def grid_starts(length: int, size: int) -> list[int]:
     """First voxels of the windows that cover an axis at 50 % overlap, together centred on it."""
-    step = size // 2
+    step = size // STEPS
     steps = max(0, math.ceil((length - size) / step))
     first = -((size + steps * step - length) // 2)
     return [first + index * step for index in range(steps + 1)]
