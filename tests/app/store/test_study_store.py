@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
@@ -200,10 +202,12 @@ def test_a_label_stays_in_its_place_until_the_new_one_is_written(folder, monkeyp
     kept = folder / "labels" / "final" / f"{study}.nii.gz"
     before = kept.read_bytes()
 
-    def killed(content: bytes, target: Path) -> None:
+    @contextmanager
+    def killed(target: Path) -> Iterator[Path]:
         raise KeyboardInterrupt
+        yield target
 
-    monkeypatch.setattr(datastore, "keep", killed)
+    monkeypatch.setattr(datastore, "whole_file", killed)
     nib.save(nib.Nifti1Image(np.eye(*shape[:2], dtype=np.uint8)[..., None] * np.ones(shape, np.uint8), affine), label)
     with pytest.raises(KeyboardInterrupt):
         store.save_label(study, str(label), FINAL, {})

@@ -8,6 +8,7 @@ it starts and before it serves, so that the plain start command stays the only o
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import inspect
 import json
@@ -77,6 +78,7 @@ def harden(app: FastAPI, origins: tuple[str, ...] = ()) -> None:
     ]
     for error, status in _STATUS.items():
         app.add_exception_handler(error, functools.partial(_explain, status))
+    app.add_exception_handler(OSError, _explain_disk)
     app.add_exception_handler(HTTPException, _refuse)
     app.add_exception_handler(RequestValidationError, _name_what_is_wrong)
     app.add_exception_handler(Exception, _apologise)
@@ -141,6 +143,26 @@ async def _refuse(request: Request, error: Exception) -> Response:
     if error.status_code < 400 or error.status_code in (204, 304):
         return await http_exception_handler(request, error)
     return refused(request.scope, error.status_code, error.detail, error.headers)
+
+
+_DISK: dict[int, tuple[int, str]] = {
+    errno.ENOSPC: (507, "the disk is full: this was not saved, and what was there before is kept"),
+    errno.EDQUOT: (507, "the disk's quota is used up: this was not saved, and what was there before is kept"),
+    errno.EROFS: (503, "the studies folder is read-only: this was not saved"),
+    errno.EACCES: (503, "the server may not write there: this was not saved"),
+    errno.EPERM: (503, "the server may not write there: this was not saved"),
+}
+
+
+async def _explain_disk(request: Request, error: Exception) -> JSONResponse:
+    """What a disk refuses, in words; an error of the system that has none here is the server's own."""
+    assert isinstance(error, OSError)
+    known = _DISK.get(error.errno or 0)
+    if known is None:
+        logger.error("%s: %s", request.url.path, error, exc_info=error)
+        return await _apologise(request, error)
+    logger.error("%s: %s", request.url.path, error)
+    return refused(request.scope, *known)
 
 
 async def _name_what_is_wrong(request: Request, error: Exception) -> JSONResponse:

@@ -256,8 +256,9 @@ class StudyStore(SharedIndex):
         for file in (old, said):
             keep_a_copy(self.root, file)
         info["name"] = target.name
-        keep(content, target)
-        keep(json.dumps(info, indent=2, default=str).encode(), said)
+        with whole_file(target) as mask, whole_file(said) as words:  # both are on the disk before either has its name
+            mask.write_bytes(content)
+            words.write_text(json.dumps(info, indent=2, default=str), encoding="utf-8")
         if old != target:  # one that came as .nrrd
             old.unlink(missing_ok=True)
         self._datastore.objects[study_id].labels[tag] = DataModel(info=info, ext=".nii.gz")
