@@ -55,6 +55,12 @@ def kept(disk: Path) -> np.ndarray:
     return np.asarray(nib.load(disk / "labels" / "final" / "study.nii.gz").dataobj)
 
 
+def fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 4096)
+
+
 def drafts(disk: Path) -> list[Path]:
     return list(disk.rglob("*.partial"))
 
@@ -63,9 +69,8 @@ def test_a_full_disk_is_said_and_what_was_saved_stays(server, disk):
     answer, first = save(server, 1)
     assert answer.status_code == 200, answer.text
     filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
-        while True:
-            file.write(b"\0" * 4096)
+    with pytest.raises(OSError, match="No space"):
+        fill(filler)
     refused, _ = save(server, 2)
     assert refused.status_code == 507
     assert "the disk is full: this was not saved" in refused.json()["detail"]
