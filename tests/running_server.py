@@ -70,8 +70,18 @@ class Server:
         return answer.json()
 
 
-def start_server(folder: Path, studies: Path | str, *conf: str, env: dict[str, str] | None = None) -> Iterator[Server]:
-    """`monailabel start_server` on a free loopback port, with a home of its own, ended with all its children."""
+def start_server(
+    folder: Path,
+    studies: Path | str,
+    *conf: str,
+    env: dict[str, str] | None = None,
+    under: tuple[str, ...] = (),
+) -> Iterator[Server]:
+    """`monailabel start_server` on a free loopback port, with a home of its own, ended with all its children.
+
+    Args:
+        under: a command that starts the server in its own place, as `setpriv` does.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -86,7 +96,7 @@ def start_server(folder: Path, studies: Path | str, *conf: str, env: dict[str, s
     for name in ("home", "tmp"):
         (folder / name).mkdir(parents=True)
     log = folder / "server.log"
-    command = ["monailabel", "start_server", "--app", str(APP), "--studies", str(studies)]
+    command = [*under, "monailabel", "start_server", "--app", str(APP), "--studies", str(studies)]
     command += ["--host", "127.0.0.1", "--port", str(port), *conf]
     with log.open("wb") as output:
         process = subprocess.Popen(
