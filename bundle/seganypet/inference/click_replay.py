@@ -221,7 +221,7 @@ class ClickReplay:
         handed = blend(target.tiles, rung.stride) if target.tiles else None
         while rung.number < len(self.rungs) - 1:
             (root,) = target.roots[:1]
-            tiles = {root: self._decode(rung, root, clicks, handed)}
+            tiles = {root: self.decode(rung, root, clicks, handed)}
             raw = blend(tiles, rung.stride)
             whole = self._obeyed(raw, rung, clicks)
             leaving = sum(cells_leaving(tiles, whole, whole.logits > 0, rung.grid.shape, rung.stride).values())
@@ -281,7 +281,7 @@ class ClickReplay:
             if root in target.tiles and not rung.contains(root, click):
                 tiles[root] = target.tiles[root]
             else:
-                tiles[root] = self._decode(rung, root, clicks, before)
+                tiles[root] = self.decode(rung, root, clicks, before)
         while True:
             whole = blend(tiles, rung.stride)
             obeyed = self._obeyed(whole, rung, clicks)
@@ -294,7 +294,7 @@ class ClickReplay:
                 if not rung.contains(window, click) and not self._changed(rung, before, whole, window):
                     tiles[window] = remembered
                     continue
-            tiles[window] = self._decode(rung, window, clicks, whole)
+            tiles[window] = self.decode(rung, window, clicks, whole)
         painted = paint(obeyed, rung.grid, rung.stride)
         return Target(rung.number, target.roots, clicks, tiles, *painted, cut_off=window is not None)
 
@@ -313,7 +313,7 @@ class ClickReplay:
         now = self._prompt(rung, after, window) > 0
         return int((was ^ now).sum()) > STALE_SHARE * int((was | now).sum())
 
-    def _decode(self, rung: RungView, window: Origin, clicks: Sequence[WorkingClick], previous: Blend | None) -> Tensor:
+    def decode(self, rung: RungView, window: Origin, clicks: Sequence[WorkingClick], previous: Blend | None) -> Tensor:
         """[L, L, L] logits of a window, given the clicks that lie in it and what is known of the target."""
         start = time.perf_counter()
         prepared = self.tally.prepare_s

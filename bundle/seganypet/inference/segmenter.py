@@ -1,4 +1,4 @@
-"""Volume and clicks in, mask out."""
+"""Volume and prompts in, mask out."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal, cast
 
 import numpy as np
 import torch
 from torch import nn
 
-from seganypet.clicks import Click
+from seganypet.clicks import Box, Click, InitialMask, Lasso, Prompt, Scribble
+from seganypet.clicks.prompts import checked_drawing
 from seganypet.inference.background_encoding import EncodeAheadReport, encode_ahead
 from seganypet.inference.byte_cache import ByteCache
 from seganypet.inference.click_replay import ClickReplay, ClickState, Tally
 from seganypet.inference.click_rules import Cell, force_voxels
 from seganypet.inference.compute_gate import ComputeGate
+from seganypet.inference.mask_refinement import refine_by
+from seganypet.inference.prompt_steps import Paint, Step, apply_steps, steps_of
 from seganypet.inference.window_encoder import WindowEncoder
 from seganypet.networks.settings import NetworkSettings
 from seganypet.pet import PetVolume
@@ -121,6 +126,7 @@ class ClickSegmenter:
             raise ValueError(f"half a window must be whole logit cells, got window_size {size}, logit_stride {stride}")
         self.max_windows, self.rules = max_windows, rules
         self._states: ByteCache[ClickState] = ByteCache(state_bytes, lambda state: state.bytes_held)
+        self._refined: ByteCache[bytes] = ByteCache(state_bytes, len)  # masks, a bit a voxel
         self._on_cpu: ClickSegmenter | None = None
         self._is_fallback, self._fallback_lock = False, threading.Lock()
 
@@ -134,36 +140,122 @@ class ClickSegmenter:
         """Hex digest of the weights when this segmenter was made."""
         return self.encoder.weights_hash
 
-    def segment(self, volume: PetVolume, clicks: Iterable[Click]) -> np.ndarray:
-        """The mask of what was clicked.
+    def segment(self, volume: PetVolume, clicks: Iterable[Prompt]) -> np.ndarray:
+        """The mask of what was clicked or drawn.
 
         Args:
             volume: what to segment.
-            clicks: in the order they were made, in voxel indices of `volume`. Up to half a voxel outside the volume
-                they count as on its rim, since viewers round.
+            clicks: clicks and other prompts in the order they were made, in voxel indices of `volume`; `prompt_steps`
+                says how each reaches the network. Up to half a voxel outside the volume clicks count as on its rim,
+                since viewers round.
 
         Returns:
-            bool [i, j, k] on the volume's grid; empty without a positive click. The caller's own.
+            bool [i, j, k] on the volume's grid; empty without a positive prompt. The caller's own.
 
         Raises:
-            ValueError: a click outside the volume.
-            TypeError: something that is not a Click.
+            ValueError: a prompt outside the volume.
+            TypeError: something that is no prompt.
         """
         return self.segment_with_details(volume, clicks)[0]
 
     def segment_with_details(
-        self, volume: PetVolume, clicks: Iterable[Click]
+        self, volume: PetVolume, clicks: Iterable[Prompt]
     ) -> tuple[np.ndarray, SegmentationDetails]:
         """As `segment`, with what it took."""
         clicks = tuple(clicks)
         try:
-            return self._segment(volume, clicks)
+            return self._answer(volume, clicks)
         except torch.OutOfMemoryError as error:
             if self._is_fallback:
                 raise
             logger.warning("out of memory on %s, this request is answered on the CPU: %s", self.device, error)
         # not inside the except block, whose error keeps what the failed computation holds alive
-        return self._fallback()._segment(volume, clicks)
+        return self._fallback()._answer(volume, clicks)
+
+    def _answer(self, volume: PetVolume, prompts: tuple[Prompt, ...]) -> tuple[np.ndarray, SegmentationDetails]:
+        drawn = [isinstance(prompt, Scribble | Lasso | Box | InitialMask) for prompt in prompts]
+        if not any(drawn):
+            return self._segment(volume, cast(tuple[Click, ...], prompts))
+        start, tally = time.perf_counter(), Tally()
+        inside = [
+            prompt if is_drawn else checked_click(cast(Click, prompt), number, volume.shape)
+            for number, (prompt, is_drawn) in enumerate(zip(prompts, drawn, strict=True))
+        ]
+        for number, prompt in enumerate(inside):
+            if drawn[number]:
+                checked_drawing(prompt, number, volume.shape)
+        first = max((number for number, prompt in enumerate(inside) if isinstance(prompt, InitialMask)), default=-1)
+        initial = cast(InitialMask, inside[first]) if first >= 0 else None
+        if initial is not None and initial.voxels is None:
+            initial = None
+        steps: list[Step] = []
+        for prompt in inside[first + 1 :]:
+            if not isinstance(prompt, InitialMask):
+                answer = partial(self._answer_so_far, volume, initial, tuple(steps), tally)
+                steps += steps_of(prompt, volume, answer)
+        mask, details = self._after(volume, initial, tuple(steps), tally)
+        whole = (slice(0, volume.shape[0]), slice(0, volume.shape[1]), slice(0, volume.shape[2]))
+        return mask, replace(details, total_s=time.perf_counter() - start, box=whole if mask.any() else None)
+
+    def _answer_so_far(
+        self, volume: PetVolume, initial: InitialMask | None, steps: tuple[Step, ...], tally: Tally
+    ) -> np.ndarray:
+        return self._after(volume, initial, steps, tally)[0]
+
+    def _after(
+        self, volume: PetVolume, initial: InitialMask | None, steps: tuple[Step, ...], tally: Tally
+    ) -> tuple[np.ndarray, SegmentationDetails]:
+        """The mask after clicks and rules, and what it took."""
+        clicks = tuple(step for step in steps if isinstance(step, Click))
+        if initial is None:
+            mask, details = self._segment(volume, clicks)
+            if mask.any() or any(isinstance(step, Paint) for step in steps):
+                apply_steps(mask, steps)
+            return mask, details
+        replay = ClickReplay(self.encoder, volume, max_windows=self.max_windows, rules=self.rules, tally=tally)
+        mask = self._refine(replay, initial, steps)
+        return mask, SegmentationDetails(
+            total_s=0.0,
+            prepare_s=tally.prepare_s,
+            encode_s=tally.encode_s,
+            decode_s=tally.decode_s,
+            clicks_decoded=tally.windows_decoded,
+            windows_encoded=tally.windows_encoded,
+            windows_decoded=tally.windows_decoded,
+            embeddings_remembered=tally.embeddings_remembered,
+            targets=1,
+            spacing_mm=(self.encoder.rungs[0].spacing_mm,),
+            box=None,
+            cut_off=False,
+            device=str(self.device),
+        )
+
+    def _refine(self, replay: ClickReplay, initial: InitialMask, steps: tuple[Step, ...]) -> np.ndarray:
+        """An initial mask after clicks and rules, one at a time; each prefix is remembered."""
+        volume = replay.volume
+        order: Literal["F", "C"] = "F" if volume.voxels.flags.f_contiguous else "C"
+        mask = np.zeros(volume.shape, dtype=bool, order=order)
+        if initial.voxels is not None:
+            mask[initial.voxels.box] = initial.voxels.array()
+        key = (volume.content_hash, initial)
+
+        def unpacked(bits: bytes) -> np.ndarray:
+            flat = np.unpackbits(np.frombuffer(bits, np.uint8), count=mask.size).view(bool)
+            return flat.reshape(volume.shape, order=order)
+
+        known = 0
+        for number in range(len(steps), 0, -1):
+            bits = self._refined.get((*key, steps[:number]))
+            if bits is not None:
+                known, mask = number, unpacked(bits)
+                break
+        for number in range(known + 1, len(steps) + 1):
+
+            def advance(before: np.ndarray = mask, number: int = number) -> bytes:
+                return np.packbits(refine_by(replay, before, steps[:number]).ravel(order=order)).tobytes()
+
+            mask = unpacked(self._refined.get_or_make((*key, steps[:number]), advance)[0])
+        return mask
 
     def _segment(self, volume: PetVolume, clicks: tuple[Click, ...]) -> tuple[np.ndarray, SegmentationDetails]:
         start = time.perf_counter()
@@ -214,6 +306,7 @@ class ClickSegmenter:
         self.encoder.embeddings.clear()
         self.encoder.images.clear()
         self._states.clear()
+        self._refined.clear()
         if self._on_cpu is not None:
             self._on_cpu.clear()
 

@@ -1,0 +1,66 @@
+"""A set of voxels that is a value: compared, hashed and kept like a click."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class VoxelSet:
+    """Voxels in the smallest box that holds them.
+
+    Args:
+        start: voxel index (i, j, k) of the box's first voxel.
+        shape: voxels of the box along i, j and k.
+        bits: one bit a voxel, [i, j, k] in C order, as `numpy.packbits` packs them.
+    """
+
+    start: tuple[int, int, int]
+    shape: tuple[int, int, int]
+    bits: bytes
+
+    @classmethod
+    def of(cls, array: NDArray, start: tuple[int, int, int] = (0, 0, 0)) -> VoxelSet:
+        """The voxels that are not 0.
+
+        Args:
+            array: [i, j, k], any number type.
+            start: voxel index of the array's first voxel.
+
+        Raises:
+            ValueError: not three axes, no voxel, a negative start, or NaN.
+        """
+        array = np.asarray(array)
+        if array.ndim != 3 or array.dtype.kind not in "fiub":
+            raise ValueError(f"drawn voxels are an array [i, j, k] of numbers, got {array.dtype} {list(array.shape)}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError("drawn voxels must be finite, got NaN or infinity")
+        if min(start) < 0:
+            raise ValueError(f"drawn voxels begin at index 0 or later, got {list(start)}")
+        found = array if array.dtype == bool else array != 0
+        slices = []
+        for axis in range(3):
+            hit = np.flatnonzero(found.any(axis=tuple(other for other in range(3) if other != axis)))
+            if hit.size == 0:
+                raise ValueError("nothing is drawn: all voxels are 0")
+            slices.append(slice(int(hit[0]), int(hit[-1]) + 1))
+        cut = np.ascontiguousarray(found[tuple(slices)])
+        i, j, k = (int(first) + side.start for first, side in zip(start, slices, strict=True))
+        x, y, z = cut.shape
+        return cls((i, j, k), (x, y, z), np.packbits(cut).tobytes())
+
+    @property
+    def box(self) -> Box:
+        """The index box, as slices (i, j, k)."""
+        i, j, k = (slice(a, a + n) for a, n in zip(self.start, self.shape, strict=True))
+        return (i, j, k)
+
+    def array(self) -> NDArray[np.bool_]:
+        """bool [i, j, k] in the box."""
+        count = int(np.prod(self.shape))
+        return np.unpackbits(np.frombuffer(self.bits, np.uint8), count=count).astype(bool).reshape(self.shape)

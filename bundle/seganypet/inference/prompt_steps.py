@@ -1,0 +1,147 @@
+"""How each prompt reaches a network: as clicks, and as rules on the volume's own voxels.
+
+The networks, `vit_b` as released and `compact`, were trained on clicks and their own previous logits alone; neither was
+trained on strokes, contours or boxes, and the released prompt encoder holds no box corners. So:
+
+- **click**: as it is.
+- **scribble**: positive, some clicks far from each other along it, the first at its middle, and its voxels belong to
+  the answer. Negative, a click where the answer so far is deepest under it; its voxels do not belong.
+- **box**, **lasso**: positive, a click at the hottest voxel of what they surround; a box with `limit` keeps the answer
+  inside. Negative, as a negative scribble.
+- **initial mask**: the mask prompt, see `mask_refinement`.
+
+Where the answer so far has nothing under a negative drawing, there is nothing to click on. A later prompt wins over an
+earlier one on the voxels that it draws itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import SupportsInt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from seganypet.clicks import Box, Click, Lasso, Scribble, VoxelSet
+from seganypet.pet import PetVolume
+
+SCRIBBLE_CLICKS = 3
+
+
+@dataclass(frozen=True)
+class Paint:
+    """Voxels that a reader has decided."""
+
+    voxels: VoxelSet
+    positive: bool
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A box that the answer must not leave."""
+
+    box: Box
+
+
+Step = Click | Paint | Limit
+
+
+def steps_of(
+    prompt: Click | Scribble | Lasso | Box, volume: PetVolume, answer: Callable[[], NDArray[np.bool_]]
+) -> list[Step]:
+    """A prompt as clicks and rules, in the order in which they count.
+
+    Args:
+        prompt: any but an initial mask; inside the volume.
+        volume: what is segmented.
+        answer: gives the mask before this prompt, bool [i, j, k]; asked for negative drawings only.
+    """
+    if isinstance(prompt, Click):
+        return [prompt]
+    drawn = _drawn(prompt)
+    steps: list[Step] = []
+    if not prompt.positive:
+        under = answer()[drawn.box] & drawn.array()
+        if under.any():
+            steps.append(Click(_deepest(under, drawn.start, volume.spacing_mm), positive=False))
+        return [*steps, Paint(drawn, False)]
+    if isinstance(prompt, Scribble):
+        return [*(Click(ijk) for ijk in _spread(drawn, volume.spacing_mm)), Paint(drawn, True)]
+    if isinstance(prompt, Box) and prompt.limit:
+        steps.append(Limit(prompt))
+    return [*steps, Click(_hottest(drawn, volume))]
+
+
+def apply_steps(mask: NDArray[np.bool_], steps: Sequence[Step]) -> None:
+    """The rules on the volume's own voxels, in place and in order.
+
+    Limits hold together, the answer may be in any of their boxes, until a positive click falls outside all of them.
+    """
+    limits: list[Box] = []
+    for step in steps:
+        if isinstance(step, Limit):
+            limits.append(step.box)
+        elif isinstance(step, Click) and step.positive and not any(_holds(box, step) for box in limits):
+            limits = []
+    if limits:
+        allowed = np.zeros_like(mask)
+        for box in limits:
+            allowed[tuple(slice(*side) for side in box.ranges)] = True
+        mask &= allowed
+    for step in steps:
+        if isinstance(step, Paint):
+            mask[step.voxels.box][step.voxels.array()] = step.positive
+        elif isinstance(step, Click):
+            mask[voxel_of(step)] = step.positive
+
+
+def voxel_of(click: Click) -> tuple[int, int, int]:
+    """The voxel that a click inside the volume lies in."""
+    i, j, k = (int(np.floor(p + 0.5)) for p in click.ijk)
+    return (i, j, k)
+
+
+def _holds(box: Box, click: Click) -> bool:
+    return all(low <= v < high for (low, high), v in zip(box.ranges, voxel_of(click), strict=True))
+
+
+def _drawn(prompt: Scribble | Lasso | Box) -> VoxelSet:
+    """The voxels a drawing stands for: a lasso is filled in each plane of the axis it is thinnest along."""
+    if isinstance(prompt, Box):
+        shape = tuple(high - low for low, high in prompt.ranges)
+        i, j, k = (low for low, _ in prompt.ranges)
+        return VoxelSet.of(np.ones(shape, bool), (i, j, k))
+    if isinstance(prompt, Scribble):
+        return prompt.voxels
+    array = prompt.voxels.array()
+    thin = int(np.argmin(array.shape))
+    filled = np.stack([ndimage.binary_fill_holes(plane) for plane in np.moveaxis(array, thin, 0)], axis=thin)
+    return VoxelSet.of(filled, prompt.voxels.start)
+
+
+def _spread(drawn: VoxelSet, spacing_mm: Sequence[float]) -> list[tuple[int, int, int]]:
+    """Voxels of a stroke far from each other: the one nearest to its middle, then the farthest from those chosen."""
+    voxels = np.argwhere(drawn.array())
+    places = voxels * np.asarray(spacing_mm)
+    chosen = [int(((places - places.mean(0)) ** 2).sum(1).argmin())]
+    while len(chosen) < min(SCRIBBLE_CLICKS, len(voxels)):
+        apart = np.min([((places - places[one]) ** 2).sum(1) for one in chosen], axis=0)
+        chosen.append(int(apart.argmax()))
+    return [_shifted(voxels[one], drawn.start) for one in chosen]
+
+
+def _deepest(mask: NDArray[np.bool_], start: Sequence[int], spacing_mm: Sequence[float]) -> tuple[int, int, int]:
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
+    return _shifted(np.unravel_index(int(depth.argmax()), mask.shape), start)
+
+
+def _hottest(drawn: VoxelSet, volume: PetVolume) -> tuple[int, int, int]:
+    uptake = np.where(drawn.array(), volume.voxels[drawn.box], -np.inf)
+    return _shifted(np.unravel_index(int(uptake.argmax()), uptake.shape), drawn.start)
+
+
+def _shifted(voxel: Sequence[SupportsInt] | NDArray, start: Sequence[int]) -> tuple[int, int, int]:
+    i, j, k = (int(v) + int(first) for v, first in zip(voxel, start, strict=True))
+    return (i, j, k)

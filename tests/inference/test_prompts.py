@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+from fake_networks import ComponentNet, box_volume
+
+from seganypet.clicks import Box, Click, InitialMask, Lasso, Scribble, VoxelSet
+from seganypet.inference import ClickSegmenter
+
+CUBE = ((8, 12), (8, 12), (8, 12))
+NEAR = ((16, 20), (8, 12), (8, 12))
+FAR = ((30, 36), (30, 36), (50, 54))
+SHAPE = (40, 40, 60)
+
+
+def cells(*boxes, shape=SHAPE):
+    mask = np.zeros(shape, dtype=bool)
+    for box in boxes:
+        mask[tuple(slice(*side) for side in box)] = True
+    return mask
+
+
+def drawn(*boxes):
+    return VoxelSet.of(cells(*boxes))
+
+
+@pytest.fixture
+def volume():
+    return box_volume(SHAPE, CUBE, NEAR, FAR, suv=1.0)
+
+
+@pytest.fixture
+def segmenter():
+    return ClickSegmenter(ComponentNet(stride=1))
+
+
+def test_a_voxel_set_is_a_value_in_its_smallest_box():
+    one = drawn(CUBE, NEAR)
+    assert (one.start, one.shape) == ((8, 8, 8), (12, 4, 4))
+    assert np.array_equal(one.array(), cells(CUBE, NEAR)[one.box])
+    assert one == VoxelSet.of(cells(CUBE, NEAR)[5:], (5, 0, 0))
+    assert len({one, drawn(CUBE, NEAR), drawn(CUBE)}) == 2
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((3, 3, 3)), "nothing is drawn"),
+        (np.full((3, 3, 3), np.nan), "finite"),
+        (np.ones((3, 3)), r"\[3, 3\]"),
+    ],
+)
+def test_a_voxel_set_refuses(array, said):
+    with pytest.raises(ValueError, match=said):
+        VoxelSet.of(array)
+
+
+@pytest.mark.parametrize("ranges", [((0, 1), (0, 1)), ((0, 1), (0, 1), (5, 5)), ((0, 1), (0, 1), (0.5, 2))])
+def test_a_box_refuses_what_is_no_box(ranges):
+    with pytest.raises(ValueError, match="half-open"):
+        Box(ranges)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        Scribble(drawn(((9, 11), (10, 11), (10, 11)))),
+        Lasso(VoxelSet.of(cells(((7, 13), (7, 13), (10, 11))) & ~cells(((8, 12), (8, 12), (10, 11))))),
+        Box(((7, 13), (7, 13), (7, 13))),
+        Box(((7, 13), (7, 13), (10, 11))),
+    ],
+    ids=["scribble", "lasso as a contour", "box", "box of one slice"],
+)
+def test_a_positive_drawing_selects_what_it_marks(segmenter, volume, prompt):
+    assert np.array_equal(segmenter.segment(volume, [prompt]), cells(CUBE))
+
+
+def test_a_box_with_limit_keeps_the_answer_inside(segmenter, volume):
+    box = ((7, 13), (7, 13), (7, 10))
+    assert np.array_equal(segmenter.segment(volume, [Box(box, limit=True)]), cells(CUBE) & cells(box))
+    both = segmenter.segment(volume, [Box(box, limit=True), Click((33, 33, 52))])
+    assert np.array_equal(both, cells(CUBE, FAR)), "a positive click outside all limits lifts them"
+
+
+@pytest.mark.parametrize("kind", [Scribble, Lasso])
+def test_a_negative_drawing_takes_its_voxels_away(segmenter, volume, kind):
+    both = [Click((10, 10, 10)), Click((18, 10, 10))]
+    wrong = ((15, 21), (7, 13), (7, 13))
+    assert np.array_equal(segmenter.segment(volume, [*both, kind(drawn(wrong), positive=False)]), cells(CUBE))
+    assert np.array_equal(segmenter.segment(volume, [*both, Box(wrong, positive=False)]), cells(CUBE))
+    again = segmenter.segment(volume, [*both, Box(wrong, positive=False), Scribble(drawn(((18, 19),) * 1 + NEAR[1:]))])
+    assert again[18, 8:12, 8:12].all(), "the later drawing wins"
+
+
+def test_a_negative_drawing_on_nothing_changes_nothing(segmenter, volume):
+    assert not segmenter.segment(volume, [Box(CUBE, positive=False)]).any()
+    apart = [Click((10, 10, 10)), Box(FAR, positive=False)]
+    assert np.array_equal(segmenter.segment(volume, apart), cells(CUBE))
+
+
+def test_an_initial_mask_comes_back_as_it_is_and_takes_the_place_of_what_was_before(segmenter, volume):
+    odd = ((3, 9), (3, 30), (20, 22))
+    mask = InitialMask(drawn(odd))
+    assert np.array_equal(segmenter.segment(volume, [Click((33, 33, 52)), mask]), cells(odd))
+    assert not segmenter.encoder.net.encoded
+    assert not segmenter.segment(volume, [Click((33, 33, 52)), InitialMask(None)]).any()
+
+
+def test_clicks_refine_an_initial_mask_where_they_are_and_nowhere_else(segmenter, volume):
+    odd = ((3, 9), (3, 30), (40, 42))  # cold: no network would answer it
+    mask = InitialMask(drawn(odd, CUBE))
+    added = [mask, Click((18, 10, 10))]
+    assert np.array_equal(segmenter.segment(volume, added), cells(odd, CUBE, NEAR))
+    taken = segmenter.segment(volume, [*added, Click((10, 10, 10), positive=False)])
+    assert not taken[10, 10, 10]
+    assert np.array_equal(taken & ~cells(CUBE), cells(odd, NEAR))
+    assert np.array_equal(segmenter.segment(volume, added[:1]), cells(odd, CUBE)), "undo is the shorter list"
+
+
+def test_a_refined_mask_and_its_prefixes_are_not_decoded_again(segmenter, volume):
+    prompts = [InitialMask(drawn(CUBE)), Click((18, 10, 10)), Click((33, 33, 52))]
+    whole = segmenter.segment(volume, prompts)
+    decoded = len(segmenter.encoder.net.decoded)
+    segmenter.segment(volume, prompts[:2])
+    again = segmenter.segment(volume, prompts)
+    assert len(segmenter.encoder.net.decoded) == decoded
+    assert np.array_equal(whole, again)
+    again[:] = False
+    assert np.array_equal(segmenter.segment(volume, prompts), whole), "the answer is the caller's own"
+
+
+@pytest.mark.parametrize(
+    "prompt", [Box(((0, 5), (0, 5), (58, 61))), Scribble(VoxelSet((39, 0, 0), (2, 1, 1), b"\xc0"))]
+)
+def test_a_drawing_that_leaves_the_volume_is_refused(segmenter, volume, prompt):
+    with pytest.raises(ValueError, match=r"prompt 1.*leaves the volume of \[40, 40, 60\]"):
+        segmenter.segment(volume, [Click((10, 10, 10)), prompt])
+    assert segmenter.segment(volume, [Click((10, 10, 10))]).any()
