@@ -14,6 +14,10 @@ pytestmark = pytest.mark.slow
         (["requests", "--count", "500"], "500 requests, no 5xx, none over 30 s, every click right"),
         (["files", "--count", "300"], "300 damaged files: "),
         (["kills", "--count", "8"], "8 kills, "),
+        (
+            ["soak", "--clicks", "60", "--studies", "6", "--readers", "4"],
+            "60 clicks by 4 readers on 6 studies, none failed",
+        ),
     ],
 )
 def test_nothing_random_makes_it_stumble(repo, command, holds):
