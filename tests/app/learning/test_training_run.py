@@ -49,7 +49,9 @@ def test_a_run_is_nice_and_does_not_outlive_who_started_it(repo, tmp_path):
             assert time.monotonic() < end
             time.sleep(0.1)
         (child,) = children
-        assert child.nice() == psutil.Process(parent.pid).nice() + NICENESS
+        while child.nice() != psutil.Process(parent.pid).nice() + NICENESS:  # it is a copy of its parent at first
+            assert time.monotonic() < end
+            time.sleep(0.1)
     finally:
         parent.kill()
         parent.wait()
