@@ -41,7 +41,8 @@ class ByteCache(Generic[Value]):
 
     @property
     def bytes_held(self) -> int:
-        return self._bytes
+        with self._lock:  # or it is seen after a value came in and before those that make room went
+            return self._bytes
 
     def get(self, key: Hashable) -> Value | None:
         """A kept value, now the most recently used one, or None."""
