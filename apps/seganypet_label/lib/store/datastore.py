@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from monailabel.datastore.local import DataModel, ImageLabelModel
 from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
@@ -59,6 +60,8 @@ class StudyStore(SharedIndex):
         self.final_quality = final_quality
         self.last_masks = LastMasks()
         self._converting = threading.Lock()
+        # of other servers on this folder; MONAI Label's own is taken and let go several times within one save
+        self._saving = FileLock(Path(folder) / PRIVATE / "saving.lock")
         self._looked = 0.0
         self.root = Path(folder)
         self._series: list[SeriesFolder] | None = None  # looked for once the index is known, which names them
@@ -205,7 +208,7 @@ class StudyStore(SharedIndex):
             before = self._label(study_id, tag)
             labelled, info = self._merged(study_id, tag, label, said, before, volume, quality)
             content = nifti_bytes(narrow(labelled), volume.affine)
-            with self._lock:
+            with self._lock, self._saving:
                 if self._label(study_id, tag) != before:
                     continue  # somebody saved in between: what is merged is merged with that
                 self._put_label(study_id, tag, content, info, before)

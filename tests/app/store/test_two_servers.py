@@ -1,0 +1,67 @@
+"""Two servers on one studies folder: what one saves, the other neither loses nor hides."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lib.store.datastore import FINAL, StudyStore
+from lib.store.volumes import Volumes
+from small_studies import hot_block, save_nifti
+
+WAIT_S = 1.0  # a save that does not wait is over before; on a machine too slow for that the test sees nothing
+
+
+@pytest.fixture
+def studies(tmp_path) -> Path:
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    for name in ("a", "b"):
+        save_nifti(hot_block(), folder / f"{name}.nii.gz")
+    return folder
+
+
+def open_store(studies: Path) -> StudyStore:
+    return StudyStore(str(studies), Volumes(10**9), auto_reload=False)
+
+
+def save(store: StudyStore, study: str, target: str, slices: slice) -> None:
+    voxels = np.zeros(hot_block().shape, np.uint8)
+    voxels[slices] = 1
+    file = save_nifti(voxels, store.root.parent / f"{study}_{target}.nii.gz")
+    store.save_label(study, str(file), FINAL, {"label": target})
+
+
+def targets(store: StudyStore, study: str) -> set[str]:
+    return {target["name"] for target in store.get_label_info(study, FINAL)["targets"]}
+
+
+def test_what_one_server_saved_is_kept_by_a_save_of_the_other(studies):
+    one, two = open_store(studies), open_store(studies)
+    save(one, "a", "liver", slice(0, 3))
+    save(two, "b", "liver", slice(0, 3))
+    save(two, "a", "spleen", slice(4, 6))
+    save(one, "b", "spleen", slice(4, 6))
+    one.refresh()
+    two.refresh()
+    for store in (one, two, open_store(studies)):
+        assert targets(store, "a") == targets(store, "b") == {"liver", "spleen"}
+
+
+def test_a_save_while_the_other_server_writes_waits_and_is_merged(studies, monkeypatch):
+    one, two = open_store(studies), open_store(studies)
+    write = one._put_label
+    other = threading.Thread(target=save, args=(two, "a", "spleen", slice(4, 6)), daemon=True)
+
+    def write_while_the_other_saves(*args):
+        other.start()
+        other.join(WAIT_S)
+        write(*args)
+
+    monkeypatch.setattr(one, "_put_label", write_while_the_other_saves)
+    save(one, "a", "liver", slice(0, 3))
+    other.join(60)
+    assert not other.is_alive()
+    assert targets(open_store(studies), "a") == {"liver", "spleen"}
