@@ -19,6 +19,7 @@ from lib.store.last_masks import UNNAMED
 from lib.store.mask_files import Box, mask_bytes, smallest_box
 from lib.store.saved_targets import finite
 from lib.store.volumes import Volumes
+from seganypet.clicks import InitialMask
 from seganypet.pet import PetVolume, measure_uptake
 
 
@@ -66,8 +67,8 @@ class ClickTask(InferTask):
     def info(self) -> dict[str, Any]:
         return {**super().info(), "weights": self._weights.info()}
 
-    def answer(self, volume: PetVolume, request: ClickRequest) -> ClickAnswer:
-        """Segment what was clicked and measure it.
+    def answer(self, volume: PetVolume, request: ClickRequest, initial: InitialMask | None = None) -> ClickAnswer:
+        """Segment what was clicked, on from a mask where there is one, and measure it.
 
         Raises:
             BadRequest: a click outside the volume.
@@ -75,7 +76,9 @@ class ClickTask(InferTask):
         start = time.perf_counter()
         check_inside(request.clicks, volume.shape)
         segmenter, weights = self._weights.in_force()
-        mask, details = segmenter.segment_with_details(volume, request.clicks)
+        mask, details = segmenter.segment_with_details(
+            volume, request.clicks if initial is None else (initial, *request.clicks)
+        )
         segmented = time.perf_counter()
         uptake = measure_uptake(volume, mask).to_dict()
         measured = time.perf_counter()

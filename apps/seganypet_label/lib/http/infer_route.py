@@ -19,6 +19,7 @@ from monailabel.interfaces.utils.app import app_instance
 
 from lib.clicks.click_request import ClickRequest, click_request, parse_params
 from lib.clicks.click_task import ClickAnswer
+from lib.clicks.initial_mask import initial_mask
 from lib.http.answers import respond
 from lib.http.tokens import may_save, note_reader
 from lib.http.watch import note_click
@@ -63,7 +64,7 @@ async def infer(
     if not may_save(user) and parse_params(params).get("save_label"):
         raise HTTPException(403, f"saving needs the role {settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR}")
     takes_gzip = "gzip" in http.headers.get("accept-encoding", "")
-    work = partial(answer, app_instance(), model, image, session_id, params, file, kind, takes_gzip=takes_gzip)
+    work = partial(answer, app_instance(), model, image, session_id, params, file, kind, label, takes_gzip=takes_gzip)
     return await anyio.to_thread.run_sync(work, limiter=_threads[0])
 
 
@@ -75,6 +76,7 @@ def answer(
     params: str,
     file: UploadFile | None,
     output: str | None,
+    label: UploadFile | None = None,
     *,
     takes_gzip: bool = False,
 ) -> Response:
@@ -82,6 +84,7 @@ def answer(
 
     Args:
         params: JSON text; its `model` and `image` do not override the route's.
+        label: a label map on the study's grid: the mask that the clicks refine.
         takes_gzip: whether the client unpacks a gzipped body by itself.
 
     Raises:
@@ -96,7 +99,8 @@ def answer(
     if request.save_label and not study.study_id:
         raise BadRequest("save_label keeps a label of a study; this image is none: upload it to /datastore/image first")
     read_s = time.perf_counter() - start
-    result = task.answer(study.volume, request)
+    initial = initial_mask(label, study.volume) if label is not None else None
+    result = task.answer(study.volume, request, initial)
     total_s = round(time.perf_counter() - start, 4)
     result.params["timings"] |= {"read_s": round(read_s, 4), "total_s": total_s}
     note_click(result.params["timings"], encoded=not result.params["cached"])
