@@ -6,8 +6,8 @@ trained on strokes, contours or boxes, and the released prompt encoder holds no 
 - **click**: as it is.
 - **scribble**: positive, some clicks far from each other along it, the first at its middle, and its voxels belong to
   the answer. Negative, a click where the answer so far is deepest under it; its voxels do not belong.
-- **box**, **lasso**: positive, a click at the hottest voxel of what they surround; a box with `limit` keeps the answer
-  inside. Negative, as a negative scribble.
+- **box**, **lasso**: positive, a click at the middle of what they surround; a box with `limit` keeps the answer inside.
+  Negative, as a negative scribble. On 17 phantom lesions in tight boxes the middle gave Dice 0.71, the hottest voxel 0.61.
 - **initial mask**: the mask prompt, see `mask_refinement`.
 
 Where the answer so far has nothing under a negative drawing, there is nothing to click on. A later prompt wins over an
@@ -68,10 +68,10 @@ def steps_of(
             steps.append(Click(_deepest(under, drawn.start, volume.spacing_mm), positive=False))
         return [*steps, Paint(drawn, False)]
     if isinstance(prompt, Scribble):
-        return [*(Click(ijk) for ijk in _spread(drawn, volume.spacing_mm)), Paint(drawn, True)]
+        return [*(Click(ijk) for ijk in _spread(drawn, volume.spacing_mm, SCRIBBLE_CLICKS)), Paint(drawn, True)]
     if isinstance(prompt, Box) and prompt.limit:
         steps.append(Limit(prompt))
-    return [*steps, Click(_hottest(drawn, volume))]
+    return [*steps, Click(_spread(drawn, volume.spacing_mm, 1)[0])]
 
 
 def apply_steps(mask: NDArray[np.bool_], steps: Sequence[Step]) -> None:
@@ -121,12 +121,12 @@ def _drawn(prompt: Scribble | Lasso | Box) -> VoxelSet:
     return VoxelSet.of(filled, prompt.voxels.start)
 
 
-def _spread(drawn: VoxelSet, spacing_mm: Sequence[float]) -> list[tuple[int, int, int]]:
+def _spread(drawn: VoxelSet, spacing_mm: Sequence[float], most: int) -> list[tuple[int, int, int]]:
     """Voxels of a stroke far from each other: the one nearest to its middle, then the farthest from those chosen."""
     voxels = np.argwhere(drawn.array())
     places = voxels * np.asarray(spacing_mm)
     chosen = [int(((places - places.mean(0)) ** 2).sum(1).argmin())]
-    while len(chosen) < min(SCRIBBLE_CLICKS, len(voxels)):
+    while len(chosen) < min(most, len(voxels)):
         apart = np.min([((places - places[one]) ** 2).sum(1) for one in chosen], axis=0)
         chosen.append(int(apart.argmax()))
     return [_shifted(voxels[one], drawn.start) for one in chosen]
@@ -135,11 +135,6 @@ def _spread(drawn: VoxelSet, spacing_mm: Sequence[float]) -> list[tuple[int, int
 def _deepest(mask: NDArray[np.bool_], start: Sequence[int], spacing_mm: Sequence[float]) -> tuple[int, int, int]:
     depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
     return _shifted(np.unravel_index(int(depth.argmax()), mask.shape), start)
-
-
-def _hottest(drawn: VoxelSet, volume: PetVolume) -> tuple[int, int, int]:
-    uptake = np.where(drawn.array(), volume.voxels[drawn.box], -np.inf)
-    return _shifted(np.unravel_index(int(uptake.argmax()), uptake.shape), drawn.start)
 
 
 def _shifted(voxel: Sequence[SupportsInt] | NDArray, start: Sequence[int]) -> tuple[int, int, int]:
