@@ -37,6 +37,7 @@ def make_phantoms(
     label_map_share: float = 0.5,
     other_tracers: float = 0.0,
     region_mm: float | None = None,
+    faint_share: float = 0.0,
     truth_habits: bool = False,
     crops: str | None = None,
     crop_section: str = "training",
@@ -59,6 +60,8 @@ def make_phantoms(
         label_map_share: how many of the phantoms are built on them, 0 to 1.
         other_tracers: how many of the phantoms are PSMA- or DOTATATE-like instead of FDG, 0 to 1.
         region_mm: keep a cube of that side around one of the lesions, with voxels down to 1 mm.
+        faint_share: how many of the lesions under 10 mm in radius are 2 to 6 times as active as what they grow in and
+            hardly uneven, 0 to 1.
         truth_habits: outline lesions by readers' habits (50 % of the maximum, SUV 4, steepest edge, 1 to 2 mm too
             wide) instead of as painted; in the training section alone, and for no cohort of `section` test.
         crops: data list of real tumours to paste, one into a phantom.
@@ -87,6 +90,7 @@ def make_phantoms(
             brain_pattern=None if sources is None else find_brain_pattern(sources),
             other_tracers=other_tracers,
             region_mm=region_mm,
+            faint_share=faint_share,
             truth_habits=truth_habits,
             workers=workers,
         )

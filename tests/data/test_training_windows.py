@@ -60,18 +60,33 @@ def test_no_studies_is_an_error():
 
 def test_a_fine_window_is_centred_on_a_click_in_its_target(study):
     windows = dataset(study, rungs=[FINE, COARSE], windows_per_study=8, finer_share=0.75, finer_lesion_share=1.0)
-    assert windows.rung_of.tolist() == [0] * 6 + [1] * 2
     for epoch in range(4):
         windows.set_epoch(epoch)
-        item = windows[epoch]
+        fine, coarse = (np.flatnonzero(windows.rung_of == rung).tolist() for rung in (0, 1))
+        assert (len(fine), len(coarse)) == (6, 2)
+        item = windows[fine[epoch]]
         assert item["image"].shape == (1, 16, 16, 16)
         point = item["first_click"][0]
         assert (point - 8).abs().max() <= 0.5
-        # 4 voxels of 3 mm, stretched by at most 1.25 · 1.08 an axis, fill 8 to 11 of 1.5 mm; the click lies on them
-        assert item["targets"][0][tuple((point + 0.5).floor().long())]
+        # the click lies on a voxel of 3 mm, which may be one at the target's border: within one of 1.5 mm of it
+        i, j, k = (point + 0.5).floor().long().tolist()
+        assert item["targets"][0][i - 1 : i + 2, j - 1 : j + 2, k - 1 : k + 2].any()
         assert (item["first_click"][1:] == -1).all()
-        assert (windows[6]["first_click"] == -1).all()
-        assert windows[6]["image"].shape == (1, 32, 32, 32)
+        assert (windows[coarse[0]]["first_click"] == -1).all()
+        assert windows[coarse[0]]["image"].shape == (1, 32, 32, 32)
+
+
+def test_one_window_of_each_study_takes_turns_on_the_rungs(study):
+    # rounded study by study, two thirds of one window was one window, and the coarse rung was never trained
+    windows = WindowDataset(
+        [study] * 9, DEFAULT_SETTINGS["compact"], rungs=[FINE, COARSE], windows_per_study=1, finer_share=2 / 3
+    )
+    rungs = []
+    for epoch in range(3):
+        windows.set_epoch(epoch)
+        rungs.append(windows.rung_of)
+    assert [int((one == 1).sum()) for one in rungs] == [3, 3, 3]
+    assert np.sum(rungs, 0).tolist() == [1] * 9
 
 
 def test_a_straight_cut_is_the_study_where_the_spacings_agree():

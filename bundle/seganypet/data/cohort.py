@@ -39,6 +39,7 @@ def write_cohort(
     brain_pattern: str | None = None,
     other_tracers: float = 0.0,
     region_mm: float | None = None,
+    faint_share: float = 0.0,
     truth_habits: bool = False,
     workers: int | None = None,
     progress: bool = True,
@@ -68,6 +69,7 @@ def write_cohort(
         brain_pattern: NIfTI of a real brain's FDG uptake to lay into the phantoms' brains.
         other_tracers: how many of the phantoms are PSMA- or DOTATATE-like instead of FDG, 0 to 1.
         region_mm: keep a cube of that side around one of the lesions, with voxels down to 1 mm: see `Options`.
+        faint_share: how many of the lesions under 10 mm in radius are faint and even, 0 to 1: see `Options`.
         truth_habits: outline the training section's lesions by readers' habits (`HABITS`) instead of as painted;
             validation and test keep the painted object.
         workers: processes, by default one a core; 1 makes the phantoms in this process.
@@ -83,6 +85,7 @@ def write_cohort(
         ("label_map_share", label_map_share),
         ("crop_share", crop_share),
         ("other_tracers", other_tracers),
+        ("faint_share", faint_share),
     ):
         if not 0 <= share <= 1:
             raise ValueError(f"{name} must lie in 0 to 1, got {share!r}")
@@ -112,6 +115,7 @@ def write_cohort(
                 brain_pattern=brain_pattern,
                 other_tracers=float(other_tracers),
                 region_mm=None if region_mm is None else float(region_mm),
+                faint_share=float(faint_share),
                 truth_habits=bool(truth_habits) and n < count - validation - test,
             )
         )

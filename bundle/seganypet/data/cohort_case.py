@@ -43,6 +43,7 @@ class Case:
         brain_pattern: of a real brain, or None.
         other_tracers: probability of a tracer other than FDG.
         region_mm: side of the cube that is kept, None for the whole scan.
+        faint_share: how many of the small lesions are faint and even.
         truth_habits: whether lesions are outlined by a reader's habit.
     """
 
@@ -57,6 +58,7 @@ class Case:
     brain_pattern: str | None = None
     other_tracers: float = 0.0
     region_mm: float | None = None
+    faint_share: float = 0.0
     truth_habits: bool = False
 
     def made_with(self) -> dict[str, Any]:
@@ -121,7 +123,7 @@ def _patient(case: Case, rng: np.random.Generator, size: Any) -> Phantom:
     if case.other_tracers and rng.random() < case.other_tracers:
         tracer = str(rng.choice([name for name in UPTAKES if name != "fdg"]))
     shapes = tuple(LesionMap.from_json(one) for one in case.lesion_shapes)
-    options = Options(tracer, case.brain_pattern, shapes, case.region_mm)
+    options = Options(tracer, case.brain_pattern, shapes, case.region_mm, case.faint_share)
     if case.label_map is None:
         return make_phantom(rng, voxel_size_mm=size, lesion_count=case.lesion_count, options=options)
     source = LabelMap.from_json(case.label_map)

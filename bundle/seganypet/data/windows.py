@@ -37,7 +37,7 @@ class WindowDataset(Dataset):
         targets_per_window: how many targets share one encoding; a target is repeated (and clicked elsewhere) where the
             window holds fewer.
         windows_per_study: windows of each study in an epoch.
-        finer_share: how many of the windows are of the finer rungs, shared evenly among those.
+        finer_share: how many of an epoch's windows are of the finer rungs, shared evenly among those.
         lesion_share: how often the window is placed for a lesion, in a study that has lesions and organs, on the
             coarsest rung.
         finer_lesion_share: the same on the finer rungs.
@@ -91,13 +91,23 @@ class WindowDataset(Dataset):
         """[len(self)] bool, whether each window's labels were checked by an expert."""
         return np.tile([study.high_quality for study in self.studies], self.windows_per_study)
 
-    @cached_property
+    @property
     def rung_of(self) -> np.ndarray:
-        """[len(self)] which rung each window is of."""
-        finer = len(self.rungs) - 1
-        count = round(self.windows_per_study * self.finer_share) if finer else 0
-        of_repeat = [number % finer if number < count else finer for number in range(self.windows_per_study)]
-        return np.repeat(of_repeat, len(self.studies))
+        """[len(self)] which rung each window is of in this epoch.
+
+        Shares hold over all windows of an epoch, and a study's windows change rungs from epoch to epoch: one window of
+        each study is of the finer rungs in two epochs of three where `finer_share` is 2/3.
+        """
+        return np.array([self._rung_number(index) for index in range(len(self))])
+
+    def _rung_number(self, index: int) -> int:
+        coarsest = len(self.rungs) - 1
+        repeat, study = divmod(index, len(self.studies))
+        turn = study * self.windows_per_study + repeat + (self.epoch if self.augment else 0)
+        before = int(turn * self.finer_share + 1e-9)  # turns of a finer rung so far
+        if not coarsest or int((turn + 1) * self.finer_share + 1e-9) == before:
+            return coarsest
+        return before % coarsest
 
     def __getitem__(self, index: int) -> dict[str, Tensor | str]:
         """One window.
@@ -109,7 +119,7 @@ class WindowDataset(Dataset):
         """
         random = np.random.default_rng([self.seed, self.epoch if self.augment else 0, index])
         study = self.studies[index % len(self.studies)]
-        rung = self.rungs[self.rung_of[index]]
+        rung = self.rungs[self._rung_number(index)]
         finer = rung != self.rungs[-1]
         anchor = self._choose_anchor(study, self.finer_lesion_share if finer else self.lesion_share, random)
         cut, at = self._place_window(study, anchor, rung, finer, random)

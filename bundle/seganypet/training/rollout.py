@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from seganypet.clicks import draw_error_click, draw_first_click
 from seganypet.networks.click_network import ClickNetwork
 from seganypet.networks.precision import DTYPES, log_precision
+from seganypet.training.drawn_prompts import DRAWINGS, draw_prompt
 
 CLICK_DRAWINGS = ("reader", "error")
 
@@ -29,6 +30,7 @@ class ClickRollout(nn.Module):
             lead to the next click and cost no backward pass.
         mask_only_share: how often the step without clicks is added, on the coarsest rung.
         handover_share: how often a rollout on the coarsest rung begins with a finer rung's answer.
+        drawn_share: how often a training rollout begins with a box, a lasso or a stroke instead of a click.
         click_drawing: "reader", as `draw_first_click` and `draw_error_click` draw clicks; or "error", the papers'
             simulation: any voxel of the error region, which before the first click is the target.
         precision: what the network computes in: "float32", "bfloat16" or "float16" under autocast, or "auto", what its
@@ -55,6 +57,7 @@ class ClickRollout(nn.Module):
         gradient_share: float = 0.0,
         mask_only_share: float = 0.2,
         handover_share: float = 0.5,
+        drawn_share: float = 0.0,
         click_drawing: str = "reader",
         precision: str = "float32",
         seed: int = 0,
@@ -68,6 +71,7 @@ class ClickRollout(nn.Module):
         if click_drawing not in CLICK_DRAWINGS:
             raise ValueError(f"click_drawing must be one of {', '.join(CLICK_DRAWINGS)}, got {click_drawing!r}")
         self.handover_share = handover_share
+        self.drawn_share = drawn_share
         self.click_drawing = click_drawing
         self.precision = log_precision(precision, next(network.parameters(), torch.zeros(())).device)
         self.seed = seed
@@ -103,8 +107,14 @@ class ClickRollout(nn.Module):
         coarsest = size[-1] == self.network.window_size
         logits: list[Tensor] = []
         current = self._full_size(low_res, size)
+        drawn = self.training and self.drawn_share > 0 and float(torch.rand((), generator=plan)) < self.drawn_share
         for step in range(steps):
-            if step == 0:
+            if step == 0 and drawn:
+                kind = DRAWINGS[int(torch.randint(len(DRAWINGS), (), generator=plan))]
+                point, mask = draw_prompt(kind, target, plan)
+                label = labels.new_ones(point.shape[:2])
+                low_res = nn.functional.avg_pool3d(mask, stride) if stride > 1 else mask
+            elif step == 0:
                 point, label = self._first_click(target, repeated, uniform[:, 0]), labels.new_ones(batch * count)
                 if first_click is not None:
                     given = first_click.reshape(batch * count, 3).to(point)
@@ -115,8 +125,8 @@ class ClickRollout(nn.Module):
             else:
                 deep_share = 0.75 if self.click_drawing == "reader" else 0.0
                 point, label = draw_error_click(current > 0, target, uniform[:, step], deep_share)
-            points = torch.cat([points, point[:, None]], 1)
-            labels = torch.cat([labels, label[:, None]], 1)
+            points = torch.cat([points, point.reshape(batch * count, -1, 3)], 1)
+            labels = torch.cat([labels, label.reshape(batch * count, -1)], 1)
             newest = slice(-1, None) if self.network.settings.points == "newest" else slice(None)
             keeps = step in (0, steps - 1) or bool(torch.rand((), generator=plan) < self.gradient_share)
             low_res = self._decode(embedding, points[:, newest], labels[:, newest], low_res.detach(), gradient=keeps)

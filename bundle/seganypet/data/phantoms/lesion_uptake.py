@@ -22,6 +22,7 @@ def paint_uptake(
     share: np.ndarray | None = None,
     suv: float | None = None,
     least: float = 0.0,
+    faint: bool = False,
 ) -> float:
     """Give a lesion's voxels their activity.
 
@@ -39,12 +40,18 @@ def paint_uptake(
         suv: of the viable part, else drawn: 2 to 40, one lesion in eight hardly above what it grows in; small ones
             bright enough to be seen through 6 mm of blur.
         least: the smallest SUV it may have.
+        faint: 2 to 6 times what it grows in and hardly uneven, as a small node or a sphere of a test object is.
 
     Returns:
         SUV of the viable part before blur.
     """
     activity = canvas.activity[region]
     background = float(np.median(activity[inside]))
+    if faint:
+        level = float(np.exp(rng.uniform(np.log(2.0), np.log(6.0)))) * max(background, 0.2)
+        uneven = level * np.exp(rng.uniform(0.0, 0.12) * canvas.field(rng.uniform(5.0, 8.0), region))
+        _fill(activity, uneven, inside, share)
+        return level
     depth = ndimage.distance_transform_edt(inside, sampling=canvas.spacing_mm).astype(np.float32)
     if suv is None:
         suv = float(np.exp(rng.normal(np.log(4.6 if mass else 7.5), 0.75)))
@@ -74,11 +81,15 @@ def paint_uptake(
         shell = rng.uniform(0, 5)  # the contour's own margin
         level = np.where(depth <= shell, 0.5 * (level + 1.5 * background), level)
         _surround(canvas, rng, region, inside, level)
+    _fill(activity, level, inside, share)
+    return suv
+
+
+def _fill(activity: np.ndarray, level: np.ndarray, inside: np.ndarray, share: np.ndarray | None) -> None:
     if share is None:
         np.copyto(activity, level, where=inside)
     else:
         activity += share * (level - activity)
-    return suv
 
 
 def _gradient(canvas: Canvas, rng: np.random.Generator, region: Region, inside: np.ndarray, share: float) -> np.ndarray:

@@ -28,6 +28,7 @@ from seganypet.data.phantoms.shapes import ellipsoid
 
 _TRIES = 12
 _COMPACT = 0.45  # of a lesion's own shape has room; a mass is no sheet between organs
+FAINT_MM = 10.0  # radius below which a lesion may be faint
 _GAP_MM = (3.0, 20.0)  # between the surfaces of a cluster's neighbours
 SITUATIONS = ("alone", "clustered", "beside_hot_organ")
 HOT_SUV = 5.0
@@ -68,6 +69,7 @@ def add_lesions(
     volumes_ml: Sequence[float] | None = None,
     sites: Sequence[Site] = SITES,
     real_shapes: Sequence[LesionMap] = (),
+    faint_share: float = 0.0,
 ) -> list[Lesion]:
     """Paint lesions into a patient, each one connected component apart from the others, a voxel at least between.
 
@@ -83,6 +85,7 @@ def add_lesions(
         sites: where lesions that lie alone may be.
         real_shapes: maps of real lesions; in half of the patients those of one of them come first, at their own place
             in the chest where the patient has lungs.
+        faint_share: see `Options`.
 
     Raises:
         ValueError: volumes that are not positive, or that disagree with `count`.
@@ -94,7 +97,7 @@ def add_lesions(
     if count is None:
         body = np.count_nonzero(canvas.labels) * np.prod(canvas.spacing_mm) / 1e6  # L
         count = 2 + min(int(rng.poisson(np.clip(body / 5, 2.5, 5.0))), 14)
-    grown = _Growth(canvas, rng, np.bincount(canvas.labels.ravel(), minlength=FIRST_LESION))
+    grown = _Growth(canvas, rng, np.bincount(canvas.labels.ravel(), minlength=FIRST_LESION), faint_share)
     if volumes_ml is not None:
         for volume in volumes_ml:
             grown.single(_fitting(sites, float(volume)), float(volume))
@@ -161,6 +164,7 @@ class _Growth:
     canvas: Canvas
     rng: np.random.Generator
     present: np.ndarray  # voxels of each label before the first lesion
+    faint_share: float = 0.0
 
     def __post_init__(self) -> None:
         self.lesions: list[Lesion] = []
@@ -341,8 +345,9 @@ class _Growth:
         value = FIRST_LESION + len(self.lesions)
         mass = site in LARGE_SITES
         share = filled_share(shape, inside, allowed, canvas.spacing_mm)
+        faint = bool(self.faint_share) and radius < FAINT_MM and self.rng.random() < self.faint_share
         painted = paint_uptake(
-            canvas, self.rng, region, inside, radius, mass=mass, share=share, suv=suv, least=least_suv
+            canvas, self.rng, region, inside, radius, mass=mass, share=share, suv=suv, least=least_suv, faint=faint
         )
         canvas.labels[region][inside] = value
         name = lesion_name(len(self.lesions) + 1)

@@ -26,19 +26,23 @@ class Options:
         lesion_shapes: label maps of real lesions: in half of the phantoms, the lesions of one of them come first.
         region_mm: keep only a cube of this side around one of the lesions (smaller where it would hold more than eight
             million voxels). Maps are then cut before they are painted, so that voxels of 1 mm cost seconds.
+        faint_share: how many of the lesions under 10 mm in radius are faint and even, 0 to 1.
 
     Raises:
-        ValueError: a region under 60 mm.
+        ValueError: a region under 60 mm, or a share outside 0 to 1.
     """
 
     tracer: str = "fdg"
     brain_pattern: str | None = None
     lesion_shapes: tuple[LesionMap, ...] = ()
     region_mm: float | None = None
+    faint_share: float = 0.0
 
     def __post_init__(self) -> None:
         if self.region_mm is not None and not self.region_mm >= _SMALLEST_MM:
             raise ValueError(f"region_mm must be {_SMALLEST_MM:g} or more, got {self.region_mm!r}")
+        if not 0 <= self.faint_share <= 1:
+            raise ValueError(f"faint_share must lie in 0 to 1, got {self.faint_share!r}")
 
 
 PLAIN = Options()

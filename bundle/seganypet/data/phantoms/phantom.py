@@ -165,7 +165,12 @@ def render(
         paint_brain_pattern(canvas, options.brain_pattern, suv["brain"], rng)
     add_texture(canvas)
     lesions = add_lesions(
-        canvas, rng, count=lesion_count, volumes_ml=lesion_volumes_ml, real_shapes=options.lesion_shapes
+        canvas,
+        rng,
+        count=lesion_count,
+        volumes_ml=lesion_volumes_ml,
+        real_shapes=options.lesion_shapes,
+        faint_share=options.faint_share,
     )
     labels, activity, height = canvas.labels, canvas.activity, canvas.axes[2]
     if options.region_mm is not None:
