@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
-from seganypet.clicks.reading import read_clicks
+from seganypet.clicks.prompts import selects
+from seganypet.clicks.reading import read_prompts
 from seganypet.evaluation.study_answers import answer_study, is_answered
 from seganypet.evaluation.study_requests import DEFAULT_LABEL, StudyRequest, read_study_requests, study_names
 from seganypet.inference import ClickSegmenter
@@ -47,8 +48,8 @@ def segment(
 
     Args:
         study: NIfTI file or DICOM folder.
-        clicks: positive clicks: i,j,k or a list of them, or a JSON file of clicks; may hold negative ones as
-            {"ijk": [i, j, k], "positive": false}.
+        clicks: positive clicks: i,j,k or a list of them, or a JSON file of clicks and other prompts (boxes, scribbles,
+            lassos, a mask), see `read_prompts`; may hold negative ones as {"ijk": [i, j, k], "positive": false}.
         negative: negative clicks likewise, made after the others.
         label: name of what is clicked.
         studies: a data list with clicks, instead of --study.
@@ -65,8 +66,8 @@ def segment(
         if studies is not None:
             requests, problems = read_study_requests(str(studies))
         else:
-            given = (*read_clicks(clicks), *read_clicks(negative, positive=False))
-            if not any(click.positive for click in given):
+            given = (*read_prompts(clicks), *read_prompts(negative, positive=False))
+            if not selects(given):
                 raise ValueError("give at least one positive click with --clicks i,j,k")
             requests, problems = [StudyRequest(Path(str(study)), {str(label): given})], []
         chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")

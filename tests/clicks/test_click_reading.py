@@ -1,9 +1,11 @@
+import base64
 import json
 
+import numpy as np
 import pytest
 
-from seganypet.clicks import Click
-from seganypet.clicks.reading import read_clicks
+from seganypet.clicks import Box, Click, InitialMask, Lasso, Scribble, VoxelSet
+from seganypet.clicks.reading import prompt_json, read_prompts
 
 
 @pytest.mark.parametrize(
@@ -20,11 +22,11 @@ from seganypet.clicks.reading import read_clicks
     ],
 )
 def test_ways_to_write_clicks(value, expected):
-    assert read_clicks(value) == expected
+    assert read_prompts(value) == expected
 
 
 def test_the_sign_is_the_argument_unless_the_click_says_it():
-    clicks = read_clicks([[1, 2, 3], {"ijk": [4, 5, 6], "positive": True}], positive=False)
+    clicks = read_prompts([[1, 2, 3], {"ijk": [4, 5, 6], "positive": True}], positive=False)
     assert [click.positive for click in clicks] == [False, True]
 
 
@@ -32,10 +34,10 @@ def test_a_file_of_clicks(tmp_path):
     path = tmp_path / "clicks.json"
     for content in ([[1, 2, 3]], {"clicks": [{"ijk": [1, 2, 3]}]}):
         path.write_text(json.dumps(content))
-        assert read_clicks(str(path)) == [Click((1, 2, 3))]
+        assert read_prompts(str(path)) == [Click((1, 2, 3))]
     path.write_text("[1,")
     with pytest.raises(ValueError, match=r"clicks.json is not JSON"):
-        read_clicks(path)
+        read_prompts(path)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +49,54 @@ def test_a_file_of_clicks(tmp_path):
         ([{"xyz": [1, 2, 3]}], ValueError, "'ijk'"),
         (5, ValueError, "got 5"),
         ([[True, 2, 3]], ValueError, "three voxel indices"),
+        ([[1, 2, 10**400]], ValueError, "finite"),
+        ([{"type": "knot"}], ValueError, "must be one of click, box, scribble, lasso, mask, got 'knot'"),
+        ([{"type": "click", "ijk": [1, 2, 3], "sign": -1}], ValueError, "a click has no key sign"),
+        ([{"type": "click", "ijk": [1, 2, 3], "positive": 1}], ValueError, "'positive' must be true or false, got 1"),
+        ([{"type": "box"}], ValueError, "three half-open ranges"),
+        ([{"type": "box", "ranges": [[1, 1], [0, 2], [0, 2]]}], ValueError, "none of them empty"),
+        ([{"type": "scribble"}], ValueError, "either 'voxels'"),
+        ([{"type": "scribble", "voxels": []}], ValueError, "whole numbers from 0 up; got"),
+        ([{"type": "scribble", "voxels": [[-1, 0, 0]]}], ValueError, "whole numbers from 0 up"),
+        ([{"type": "lasso", "voxels": [[0, 0, 0], [9999, 9999, 9999]]}], ValueError, "larger than any volume"),
+        ([{"type": "mask", "start": [0, 0, 0], "shape": [2, 2, 3], "bits": "!"}], ValueError, "not base64"),
+        ([{"type": "mask", "start": [0, 0, 0], "shape": [2, 2, 3], "bits": "AA=="}], ValueError, "has 2 bytes of bits"),
+        ([{"type": "lasso", "start": [0, 0], "shape": [2, 2, 3], "bits": ""}], ValueError, "three whole numbers"),
+        ([{"type": "lasso", "start": [0, 0, 0], "shape": [2, 2, 2], "bits": "AA=="}], ValueError, "nothing is drawn"),
     ],
 )
 def test_what_is_no_click_is_shown(value, error, message):
     with pytest.raises(error, match=message):
-        read_clicks(value)
+        read_prompts(value)
+
+
+def drawing():
+    array = np.zeros((3, 2, 3), bool)
+    array[0, 1, 2] = array[2, 0, 0] = array[1, 1, 1] = True
+    return VoxelSet.of(array, (4, 5, 6))
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        Click((1, 2, 3.5), positive=False),
+        Box(((1, 2), (3, 9), (0, 4)), positive=False, limit=True),
+        Scribble(drawing()),
+        Lasso(drawing(), positive=False),
+        InitialMask(drawing()),
+        InitialMask(None),
+    ],
+)
+def test_what_is_written_is_read_as_it_was(prompt):
+    assert read_prompts(json.loads(json.dumps([prompt_json(prompt)]))) == [prompt]
+
+
+def test_voxels_and_bits_say_the_same():
+    voxels = [[4, 6, 8], [6, 5, 6], [5, 6, 7]]
+    # 3 · 2 · 3 voxels in C order, written by hand: (0,1,2) is bit 5, (1,1,1) bit 10, (2,0,0) bit 12
+    bits = base64.b64encode(bytes([0b00000100, 0b00101000, 0])).decode()
+    said = [
+        {"type": "scribble", "voxels": voxels},
+        {"type": "scribble", "start": [4, 5, 6], "shape": [3, 2, 3], "bits": bits},
+    ]
+    assert read_prompts({"prompts": said}) == [Scribble(drawing())] * 2

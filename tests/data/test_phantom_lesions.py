@@ -11,6 +11,7 @@ from seganypet.data.phantoms.anatomy import FIRST_LESION, VALUES
 from seganypet.data.phantoms.canvas import Canvas
 from seganypet.data.phantoms.lesion_shapes import take_connected
 from seganypet.data.phantoms.lesion_sites import BESIDE, CLUSTER_SITES, SITES, Site
+from seganypet.data.phantoms.lesion_uptake import paint_uptake
 from seganypet.data.phantoms.lesions import Lesion, _Growth, draw_volume, situation_of
 
 FINE = (4.0, 4.0, 4.0)
@@ -30,6 +31,22 @@ def test_volumes_are_those_that_were_asked_for():
         painted = (phantom.labels == lesion.value).sum() * voxel_ml
         assert painted == pytest.approx(lesion.volume_ml)
         assert abs(painted - lesion.requested_ml) <= max(voxel_ml, 0.03 * lesion.requested_ml)
+
+
+def test_faint_lesions_are_even_and_stand_out_a_little():
+    rng = np.random.default_rng(3)
+    axis = 2.0 * np.arange(40)
+    for _ in range(5):
+        canvas = Canvas(axis, axis, axis, spacing_mm=(2.0,) * 3, rng=rng, bend_mm=0)
+        canvas.activity[:] = 0.7
+        inside = np.zeros(canvas.shape, bool)
+        inside[17:23, 17:23, 17:23] = True
+        region = (slice(0, 40),) * 3
+        suv = paint_uptake(canvas, rng, region, inside, 7.0, mass=False, faint=True)
+        assert 2 * 0.7 <= suv <= 6 * 0.7
+        painted = canvas.activity[inside]
+        assert painted.std() / painted.mean() < 0.2
+        assert np.allclose(canvas.activity[~inside], 0.7)
 
 
 def test_each_lesion_is_one_piece_apart_from_the_others(phantoms):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import index
 
@@ -76,6 +77,11 @@ class InitialMask:
 
 
 Prompt = Click | Scribble | Lasso | Box | InitialMask
+
+
+def selects(prompts: Iterable[Prompt]) -> bool:
+    """Whether anything among the prompts can be in the answer: a positive one, or a mask to start from."""
+    return any(isinstance(prompt, InitialMask) or prompt.positive for prompt in prompts)
 
 
 def checked_drawing(prompt: Prompt, number: int, shape: tuple[int, int, int]) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from seganypet.clicks import Click
+from seganypet.clicks import Click, Prompt
+from seganypet.clicks.reading import prompt_json
 from seganypet.evaluation.picture import study_picture
 from seganypet.evaluation.study_requests import StudyRequest, file_name
 from seganypet.inference import ClickSegmenter
@@ -30,7 +31,7 @@ def answer_study(
     Args:
         segmenter: answers the clicks.
         volume: the study, as read.
-        request: label names and clicks.
+        request: label names and prompts.
         folder: made if need be.
 
     Returns:
@@ -59,7 +60,8 @@ def answer_study(
         }
     seg, seg_unavailable = _dicom_seg(volume, masks, folder / DICOM_SEG)
     title = f"{request.image.name}, {sum(len(clicks) for clicks in request.targets.values())} clicks"
-    study_picture(volume, masks, folder / PICTURE, clicks=request.targets, title=title)
+    marks = {label: [one for one in given if isinstance(one, Click)] for label, given in request.targets.items()}
+    study_picture(volume, masks, folder / PICTURE, clicks=marks, title=title)
     assert volume.suv_provenance is not None
     answer = {
         "study": str(request.image),
@@ -93,8 +95,8 @@ def is_answered(segmenter: ClickSegmenter, request: StudyRequest, folder: str | 
         return False
 
 
-def _plain(clicks: tuple[Click, ...]) -> list[dict[str, Any]]:
-    return [{"ijk": list(click.ijk), "positive": click.positive} for click in clicks]
+def _plain(clicks: tuple[Prompt, ...]) -> list[dict[str, Any]]:
+    return [prompt_json(click) for click in clicks]
 
 
 def _dicom_seg(volume: PetVolume, masks: dict[str, np.ndarray], path: Path) -> tuple[str | None, str | None]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seganypet.clicks import Click
-from seganypet.clicks.reading import read_clicks
+from seganypet.clicks import Prompt
+from seganypet.clicks.prompts import selects
+from seganypet.clicks.reading import read_prompts
 from seganypet.data.json_file import read_json
 
 LISTS = ("studies", "test", "validation", "training")  # keys under which a data list holds its entries
@@ -22,11 +23,11 @@ class StudyRequest:
 
     Args:
         image: NIfTI file or DICOM folder.
-        targets: label name → its clicks in order.
+        targets: label name → its clicks and other prompts in order.
     """
 
     image: Path
-    targets: Mapping[str, tuple[Click, ...]]
+    targets: Mapping[str, tuple[Prompt, ...]]
 
 
 def read_study_requests(path: str | Path) -> tuple[list[StudyRequest], list[str]]:
@@ -34,7 +35,8 @@ def read_study_requests(path: str | Path) -> tuple[list[StudyRequest], list[str]
 
     The list is JSON: a list of entries, or an object that holds one under "studies", "test", "validation" or
     "training". An entry is {"image": path, "label_name": "liver", "clicks": [{"ijk": [120, 80, 45], "positive": true}]}
-    with the path relative to the list; entries of one image are answered together, each label by itself.
+    with the path relative to the list, its clicks (or "prompts") as `read_prompts` reads them; entries of one image are
+    answered together, each label by itself.
 
     Returns:
         The studies in the order of the list, and one line for each entry that cannot be used.
@@ -51,7 +53,7 @@ def read_study_requests(path: str | Path) -> tuple[list[StudyRequest], list[str]
     ]
     if not entries:
         raise ValueError(f"{path} must be a list of entries, or hold one under {', '.join(LISTS)}")
-    targets: dict[Path, dict[str, tuple[Click, ...]]] = {}
+    targets: dict[Path, dict[str, tuple[Prompt, ...]]] = {}
     problems = []
     for where, entry in entries:
         try:
@@ -85,7 +87,7 @@ def file_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "_", text).strip("._") or "unnamed"
 
 
-def _entry(entry: Any, home: Path) -> tuple[Path, str, tuple[Click, ...]]:
+def _entry(entry: Any, home: Path) -> tuple[Path, str, tuple[Prompt, ...]]:
     if not isinstance(entry, dict):
         raise ValueError(f"must be an object, got {type(entry).__name__}")
     image, label = entry.get("image"), entry.get("label_name", DEFAULT_LABEL)
@@ -93,7 +95,8 @@ def _entry(entry: Any, home: Path) -> tuple[Path, str, tuple[Click, ...]]:
         raise ValueError(f"'image' must be a path, got {image!r}")
     if not isinstance(label, str) or not label:
         raise ValueError(f"'label_name' must be text, got {label!r}")
-    clicks = tuple(read_clicks(entry.get("clicks")))
-    if not any(click.positive for click in clicks):
-        raise ValueError(f"'clicks' of {label!r} need a positive click, got {entry.get('clicks')!r}")
+    given = entry.get("prompts", entry.get("clicks"))
+    clicks = tuple(read_prompts(given))
+    if not selects(clicks):
+        raise ValueError(f"'clicks' of {label!r} need a positive click, got {given!r}"[:300])
     return home / image, label, clicks

@@ -1,4 +1,4 @@
-"""A click request as Slicer and OHIF send it, checked: which clicks, which answer."""
+"""A click request, as Slicer and OHIF send it and as our own page does, checked: which prompts, which answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.store.bad_request import BadRequest
-from seganypet.clicks import Click
+from seganypet.clicks import Click, Prompt
+from seganypet.clicks.prompts import checked_drawing
+from seganypet.clicks.reading import prompt_json, read_prompts
 
 MAX_CLICKS = 1000
 RESULT_EXTENSIONS = (".nrrd", ".nii.gz", ".nii")
@@ -25,7 +27,8 @@ class ClickRequest:
     """What a client asks for.
 
     Args:
-        clicks: in canonical order: foreground as listed, then background; not yet checked against a volume.
+        prompts: as `prompts` lists them; or from the viewers, foreground as listed, then background. Not yet checked
+            against a volume.
         label: the structure's name, or "" where the client does not say (OHIF).
         extension: of the mask file.
         dtype: of the mask's voxels.
@@ -38,7 +41,7 @@ class ClickRequest:
         client_id: who asks, as the client says it.
     """
 
-    clicks: tuple[Click, ...]
+    prompts: tuple[Prompt, ...]
     label: str = ""
     extension: str = ".nii.gz"
     dtype: str = "uint8"
@@ -71,19 +74,14 @@ def click_request(params: Mapping[str, Any]) -> ClickRequest:
     Raises:
         BadRequest: the message names the parameter, what was expected and what came.
     """
-    foreground, background = _points(params, "foreground"), _points(params, "background")
-    if "foreground" not in params:
-        raise BadRequest(f"foreground is missing: no structure is selected. {SELECT_A_ROW}")
-    if foreground and foreground == background:
-        raise BadRequest(f"foreground and background are the same list of clicks. {SELECT_A_ROW}")
-    clicks = [Click(ijk) for ijk in foreground] + [Click(ijk, positive=False) for ijk in background]
-    if len(clicks) > MAX_CLICKS:
-        raise BadRequest(f"{len(clicks)} clicks are too many; at most {MAX_CLICKS} are answered")
+    prompts = _prompts(params) if "prompts" in params else _viewer_clicks(params)
+    if len(prompts) > MAX_CLICKS:
+        raise BadRequest(f"{len(prompts)} clicks are too many; at most {MAX_CLICKS} are answered")
     label_info = params.get("label_info") or []
     if not isinstance(label_info, list) or not all(isinstance(entry, dict) for entry in label_info):
         raise BadRequest(f"label_info must be a list of objects, got {label_info!r}"[:300])
     return ClickRequest(
-        clicks=tuple(clicks),
+        prompts=tuple(prompts),
         label=_text(params, "label"),
         extension=_choice(params, "result_extension", RESULT_EXTENSIONS, ".nii.gz"),
         dtype=_choice(params, "result_dtype", RESULT_DTYPES, "uint8"),
@@ -96,20 +94,51 @@ def click_request(params: Mapping[str, Any]) -> ClickRequest:
     )
 
 
-def check_inside(clicks: Sequence[Click], shape: tuple[int, int, int]) -> None:
-    """Refuse clicks outside a volume, which ends half a voxel beyond its outermost voxel centres.
+def check_inside(prompts: Sequence[Prompt], shape: tuple[int, int, int]) -> None:
+    """Refuse what leaves a volume, which ends half a voxel beyond its outermost voxel centres.
 
     Both viewers round a click, so that one on the rim can come as −1 or as N; the segmenter takes it as on the rim.
 
     Raises:
-        BadRequest: a click further outside; it is named, with the volume's shape.
+        BadRequest: a click further outside, or a drawing that leaves the volume; named, with the volume's shape.
     """
-    for click in clicks:
-        if not all(-1 <= index <= length for index, length in zip(click.ijk, shape, strict=True)):
+    for number, click in enumerate(prompts):
+        if not isinstance(click, Click):
+            try:
+                checked_drawing(click, number, shape)
+            except ValueError as error:
+                raise BadRequest(str(error)) from None
+        elif not all(-1 <= index <= length for index, length in zip(click.ijk, shape, strict=True)):
             kind = "foreground" if click.positive else "background"
             raise BadRequest(
                 f"{kind} click {_plain(click.ijk)} lies outside the volume of {list(shape)} voxels (indices i, j, k)"
             )
+
+
+def prompts_said(prompts: Sequence[Prompt]) -> tuple[dict[str, Any], ...]:
+    """What is kept with a mask of where it came from; of a mask to start from, its box alone."""
+    said = (prompt_json(prompt) for prompt in prompts)
+    return tuple({key: v for key, v in one.items() if one.get("type") != "mask" or key != "bits"} for one in said)
+
+
+def _prompts(params: Mapping[str, Any]) -> list[Prompt]:
+    if params.get("foreground") or params.get("background"):
+        raise BadRequest("send either prompts or foreground and background, not both")
+    if not isinstance(params["prompts"], list):
+        raise BadRequest(f"prompts must be a list of objects, got {_short(params['prompts'])}")
+    try:
+        return read_prompts(params["prompts"])
+    except ValueError as error:
+        raise BadRequest(f"prompts: {error}") from None
+
+
+def _viewer_clicks(params: Mapping[str, Any]) -> list[Click]:
+    foreground, background = _points(params, "foreground"), _points(params, "background")
+    if "foreground" not in params:
+        raise BadRequest(f"foreground is missing: no structure is selected. {SELECT_A_ROW}")
+    if foreground and foreground == background:
+        raise BadRequest(f"foreground and background are the same list of clicks. {SELECT_A_ROW}")
+    return [Click(ijk) for ijk in foreground] + [Click(ijk, positive=False) for ijk in background]
 
 
 def _points(params: Mapping[str, Any], name: str) -> list[tuple[float, float, float]]:

@@ -19,7 +19,6 @@ from lib.store.last_masks import UNNAMED
 from lib.store.mask_files import Box, mask_bytes, smallest_box
 from lib.store.saved_targets import finite
 from lib.store.volumes import Volumes
-from seganypet.clicks import InitialMask
 from seganypet.pet import PetVolume, measure_uptake
 
 
@@ -67,18 +66,16 @@ class ClickTask(InferTask):
     def info(self) -> dict[str, Any]:
         return {**super().info(), "weights": self._weights.info()}
 
-    def answer(self, volume: PetVolume, request: ClickRequest, initial: InitialMask | None = None) -> ClickAnswer:
-        """Segment what was clicked, on from a mask where there is one, and measure it.
+    def answer(self, volume: PetVolume, request: ClickRequest) -> ClickAnswer:
+        """Segment what was clicked or drawn, and measure it.
 
         Raises:
-            BadRequest: a click outside the volume.
+            BadRequest: a prompt outside the volume.
         """
         start = time.perf_counter()
-        check_inside(request.clicks, volume.shape)
+        check_inside(request.prompts, volume.shape)
         segmenter, weights = self._weights.in_force()
-        mask, details = segmenter.segment_with_details(
-            volume, request.clicks if initial is None else (initial, *request.clicks)
-        )
+        mask, details = segmenter.segment_with_details(volume, request.prompts)
         segmented = time.perf_counter()
         uptake = measure_uptake(volume, mask).to_dict()
         measured = time.perf_counter()
@@ -90,7 +87,7 @@ class ClickTask(InferTask):
             **finite(uptake),
             "units": volume.units,
             "suv_provenance": provenance.to_dict() if provenance is not None else None,
-            "clicks": len(request.clicks),
+            "clicks": len(request.prompts),
             "targets": details.targets,
             "spacing_mm": list(details.spacing_mm),
             "cut_off": details.cut_off,

@@ -17,7 +17,7 @@ from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
-from lib.clicks.click_request import ClickRequest, click_request, parse_params
+from lib.clicks.click_request import ClickRequest, click_request, parse_params, prompts_said
 from lib.clicks.click_task import ClickAnswer
 from lib.clicks.initial_mask import initial_mask
 from lib.http.answers import respond
@@ -84,7 +84,7 @@ def answer(
 
     Args:
         params: JSON text; its `model` and `image` do not override the route's.
-        label: a label map on the study's grid: the mask that the clicks refine.
+        label: a label map on the study's grid: the mask that the prompts refine.
         takes_gzip: whether the client unpacks a gzipped body by itself.
 
     Raises:
@@ -99,14 +99,15 @@ def answer(
     if request.save_label and not study.study_id:
         raise BadRequest("save_label keeps a label of a study; this image is none: upload it to /datastore/image first")
     read_s = time.perf_counter() - start
-    initial = initial_mask(label, study.volume) if label is not None else None
-    result = task.answer(study.volume, request, initial)
+    if label is not None:
+        request = dataclasses.replace(request, prompts=(initial_mask(label, study.volume), *request.prompts))
+    result = task.answer(study.volume, request)
     total_s = round(time.perf_counter() - start, 4)
     result.params["timings"] |= {"read_s": round(read_s, 4), "total_s": total_s}
     note_click(result.params["timings"], encoded=not result.params["cached"])
     result.params["study_cached"] = study.at_hand
     app.opened(study)
-    clicks = tuple(dataclasses.asdict(click) for click in request.clicks)
+    clicks = prompts_said(request.prompts)
     if study.study_id and isinstance(store := app.datastore(), StudyStore):
         store.last_masks.note(
             study.study_id,
@@ -125,7 +126,7 @@ def answer(
 
 def save(app: SegAnyPETApp, study_id: str, model: str, request: ClickRequest, result: ClickAnswer) -> None:
     """Keep an answer's mask in the datastore, with the clicks it came from."""
-    clicks = [dataclasses.asdict(click) for click in request.clicks]
+    clicks = list(prompts_said(request.prompts))
     info: dict[str, Any] = {"model": model, "params": result.params, "clicks": clicks, "client_id": request.client_id}
     info["label"] = result.params["label"]
     info["quality"] = LOW  # nobody has seen it yet, whatever the tag

@@ -48,10 +48,10 @@ def paint_uptake(
     activity = canvas.activity[region]
     background = float(np.median(activity[inside]))
     if faint:
-        level = float(np.exp(rng.uniform(np.log(2.0), np.log(6.0)))) * max(background, 0.2)
-        uneven = level * np.exp(rng.uniform(0.0, 0.12) * canvas.field(rng.uniform(5.0, 8.0), region))
+        suv = float(np.exp(rng.uniform(np.log(2.0), np.log(6.0)))) * max(background, 0.2)
+        uneven = suv * np.exp(rng.uniform(0.0, 0.12) * canvas.field(rng.uniform(5.0, 8.0), region))
         _fill(activity, uneven, inside, share)
-        return level
+        return suv
     depth = ndimage.distance_transform_edt(inside, sampling=canvas.spacing_mm).astype(np.float32)
     if suv is None:
         suv = float(np.exp(rng.normal(np.log(4.6 if mass else 7.5), 0.75)))
