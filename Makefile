@@ -32,7 +32,6 @@ test: $(VENV)/installed-dev
 
 # Orthanc, OHIF in Chromium: apt-get install orthanc orthanc-dicomweb chromium iproute2 util-linux
 test-viewers: $(VENV)/installed-dev
-	python -m pip install --quiet -r requirements-viewers.txt
 	pytest tests/viewers
 
 lint: $(VENV)/installed-dev

@@ -9,8 +9,9 @@ import numpy as np
 import pydicom
 import pytest
 import requests
+from chromium import chromium_page
 from oblique_study import AFFINE, LESION, RADIUS, SHAPE, study_suv, write_study
-from ohif import Ohif, chromium_page
+from ohif import Ohif
 from running_server import MODEL
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,8 @@ import numpy as np
 import pydicom
 import pytest
 import requests
-from ohif import Ohif, chromium_page
+from chromium import chromium_page
+from ohif import Ohif
 
 from seganypet.clicks import centre_click
 from seganypet.data import make_phantom

@@ -6,8 +6,9 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from chromium import chromium_page
 from oblique_study import AFFINE, LESION, SHAPE, study_suv
-from ohif import Ohif, chromium_page
+from ohif import Ohif
 
 pytestmark = pytest.mark.slow
 LOADED = """() => {

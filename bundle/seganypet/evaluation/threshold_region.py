@@ -29,21 +29,40 @@ def threshold_region(volume: PetVolume, clicks: Sequence[Click], share: float = 
         bool [i, j, k].
     """
     region = np.zeros(volume.shape, dtype=bool)
-    spacing = np.array(volume.spacing_mm)
     for click in clicks:
-        if not click.positive:
-            continue
-        centre = np.round(click.ijk).astype(int)
-        reach = np.ceil(REACH_MM / spacing).astype(int)
-        low, high = np.maximum(centre - reach, 0), np.minimum(centre + reach + 1, volume.shape)
-        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        offsets = np.stack(np.meshgrid(*(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij"), -1)
-        near = (((offsets - centre) * spacing) ** 2).sum(-1) <= REACH_MM**2
-        values = np.where(near, volume.voxels[box], -np.inf)
-        hottest = np.array(np.unravel_index(int(values.argmax()), values.shape)) + low
-        box, part = connected_above(volume.voxels, share * volume.voxels[tuple(hottest)], hottest, spacing)
-        region[box] |= part
+        if click.positive:
+            hottest = hottest_near(volume, click)
+            level = share * volume.voxels[tuple(hottest)]
+            box, part = connected_above(volume.voxels, level, hottest, np.array(volume.spacing_mm))
+            region[box] |= part
     return region
+
+
+def fixed_region(volume: PetVolume, click: Click, suv: float) -> np.ndarray:
+    """Voxels at or above an SUV, connected to the maximum within 2 cm of a click; empty where that lies below.
+
+    Raises:
+        SuvUnavailableError: the volume has no SUV.
+    """
+    region = np.zeros(volume.shape, dtype=bool)
+    voxels, hottest = volume.suv, hottest_near(volume, click)
+    if voxels[tuple(hottest)] >= suv:
+        box, part = connected_above(voxels, suv, hottest, np.array(volume.spacing_mm))
+        region[box] = part
+    return region
+
+
+def hottest_near(volume: PetVolume, click: Click) -> np.ndarray:
+    """[3] voxel indices of the maximum within 2 cm of a click."""
+    spacing = np.array(volume.spacing_mm)
+    centre = np.round(click.ijk).astype(int)
+    reach = np.ceil(REACH_MM / spacing).astype(int)
+    low, high = np.maximum(centre - reach, 0), np.minimum(centre + reach + 1, volume.shape)
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    offsets = np.stack(np.meshgrid(*(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij"), -1)
+    near = (((offsets - centre) * spacing) ** 2).sum(-1) <= REACH_MM**2
+    values = np.where(near, volume.voxels[box], -np.inf)
+    return np.array(np.unravel_index(int(values.argmax()), values.shape)) + low
 
 
 def connected_above(

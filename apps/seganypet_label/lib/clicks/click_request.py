@@ -34,6 +34,7 @@ class ClickRequest:
         dtype: of the mask's voxels.
         box_only: send the smallest box that holds the mask, placed where it lies, instead of the whole grid; for
             clients that place it themselves (`box` among the numbers says where), 16 MB a click less.
+        bits: with output=json, send the mask as bits beside the numbers.
         compress: gzip inside .nrrd, unless the client wants it raw, as OHIF does: a mask is a hundred times smaller.
         label_info: what a client says of the segments of a DICOM SEG.
         save_label: keep the mask in the datastore under `label_tag`.
@@ -47,6 +48,7 @@ class ClickRequest:
     dtype: str = "uint8"
     compress: bool = False
     box_only: bool = False
+    bits: bool = False
     label_info: tuple[Mapping[str, Any], ...] = ()
     save_label: bool = False
     label_tag: str = "original"
@@ -87,6 +89,7 @@ def click_request(params: Mapping[str, Any]) -> ClickRequest:
         dtype=_choice(params, "result_dtype", RESULT_DTYPES, "uint8"),
         compress=params.get("result_compress", True) in (True, "true", "True", 1),
         box_only=params.get("result_box") in (True, "true", "True", 1),
+        bits=params.get("result_bits") in (True, "true", "True", 1),
         label_info=tuple(label_info),
         save_label=params.get("save_label") in (True, "true", "True", 1),
         label_tag=_text(params, "label_tag") or "original",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lib.clicks.click_request import ClickRequest
 from lib.clicks.click_task import ClickAnswer
 from lib.store.bad_request import BadRequest
-from lib.store.mask_files import Box, mask_bytes
+from lib.store.mask_files import Box, mask_bits, mask_bytes
 from seganypet.pet import write_seg
 
 OCTETS = "application/octet-stream"
@@ -38,7 +38,8 @@ def respond(answer: ClickAnswer, request: ClickRequest, output: str | None, *, t
         BadRequest: a DICOM SEG of a study that is not DICOM, or of an empty mask.
     """
     if output == "json":
-        return JSONResponse(answer.params)
+        sent = {"mask": mask_bits(answer.mask, answer.box)} if request.bits else {}
+        return JSONResponse(answer.params | sent)
     if output == "dicom_seg":
         return _file(seg_bytes(answer, request), ".dcm", "application/dicom")
     mask, affine = answer.mask, answer.volume.affine

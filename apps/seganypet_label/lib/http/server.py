@@ -29,7 +29,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from lib.http import archive_proxy, health, ohif_page, start_routes
+from lib.http import archive_proxy, health, ohif_page, reading_routes, start_routes
 from lib.http.guard import LOOPBACK, Guard, refused
 from lib.http.infer_route import infer
 from lib.http.tokens import accept_valid_tokens, note_reader
@@ -93,6 +93,7 @@ def _put_first(app: FastAPI, prefix: str) -> None:
         return
     before = len(routes)
     app.include_router(start_routes.router)
+    app.include_router(reading_routes.router)
     for router in (health.router, ohif_page.router, archive_proxy.router):
         app.include_router(router, prefix=prefix)
     routes[:] = routes[before:] + routes[:before]

@@ -114,10 +114,11 @@ def page(state: PageState, *, said: str, nonce: str) -> str:
         f"{len(state.studies)} of {state.found} shown" if state.found > len(state.studies) else f"{state.found} found"
     )
     where = (
-        "Open a study in OHIF, select a structure's row in <em>Point Prompts</em>, click in it and press <em>Run</em>."
+        "<em>Read</em> opens a study here: click on what you look for. Or open it in OHIF, or in 3D Slicer with the "
+        "module <em>MONAI Label</em>."
         if state.archive
-        else "This server's studies lie in a folder: open them in 3D Slicer with the module <em>MONAI Label</em>. "
-        "OHIF opens studies of an archive (<code>--studies http://…/dicom-web</code>)."
+        else "<em>Read</em> opens a study here: click on what you look for. 3D Slicer opens it with the module "
+        "<em>MONAI Label</em>, OHIF where the studies lie in an archive."
     )
     names = "".join(f'<option value="{escape(label)}">' for label in state.labels)
     studies = "".join(_study(card, state) for card in state.studies) or '<p class="none">No study was found.</p>'
@@ -139,8 +140,9 @@ def page(state: PageState, *, said: str, nonce: str) -> str:
 
 
 def _study(card: StudyCard, state: PageState) -> str:
+    read_link = f'<a class="open" href="/read/{quote(card.study, safe="")}">Read</a> '
     open_link = (
-        f'<a class="open" href="/ohif/monai-label?StudyInstanceUIDs={quote(card.study_uid)}">Open in OHIF</a>'
+        f'<a class="open second" href="/ohif/monai-label?StudyInstanceUIDs={quote(card.study_uid)}">Open in OHIF</a>'
         if card.study_uid
         else ""
     )
@@ -157,7 +159,7 @@ def _study(card: StudyCard, state: PageState) -> str:
     encoded = f'<span class="encoded">{escape(card.encoded)}</span>' if card.encoded else ""
     return f"""<section class="study" data-live="{escape(card.study)}">
 <div class="head"><div><h2>{title}</h2><p>{about}</p><p class="uid">{escape(card.study)}</p></div>
-<div class="side">{open_link}{encoded}</div></div>{table}</section>"""
+<div class="side">{read_link}{open_link}{encoded}</div></div>{table}</section>"""
 
 
 def _row(card: StudyCard, row: MaskRow, state: PageState) -> str:

@@ -180,12 +180,19 @@ class ArchiveStore(StudyStore):
             HTTPException: 502 where the archive does not take the SEG; the label is kept here all the same.
         """
         study_id = super().save_label(image_id, label_filename, label_tag, label_info)
-        tag = str(getattr(label_tag, "value", label_tag))
+        self._send_final(study_id, str(getattr(label_tag, "value", label_tag)))
+        return study_id
+
+    def remove_target(self, image_id: str, tag: str, name: str, said: dict[str, Any]) -> None:
+        """Take a target out here, and send what is left; no SEG can say that nothing is."""
+        super().remove_target(image_id, tag, name, said)
+        self._send_final(self.study_id(image_id), tag)
+
+    def _send_final(self, study_id: str, tag: str) -> None:
         with self._lock:
             dicom = self._datastore.objects[study_id].image.ext == DICOM
         if dicom and tag == FINAL:
             self._send_seg(study_id, tag)
-        return study_id
 
     def _send_seg(self, study_id: str, tag: str) -> None:
         info = dict(self.get_label_info(study_id, tag))

@@ -29,7 +29,7 @@ from lib.store.last_masks import LastMasks
 from lib.store.mask_files import nifti_bytes
 from lib.store.names import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, extension_of, is_study_id, is_tag
 from lib.store.reader import READER
-from lib.store.saved_targets import describe_targets
+from lib.store.saved_targets import check_replaced, describe_targets
 from lib.store.series_folders import SeriesFolder, find_series_folders
 from lib.store.shared_index import SharedIndex
 from lib.store.volumes import Volumes, write_study_nifti
@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 FINAL = DefaultLabelTag.FINAL.value
 DICOM = "dicom"  # stands where a file's extension stands in an entry of the index
 NO_STUDIES = ("labels",)
+SAID_OF_A_TARGET = ("clicks", "weights", "edited", "by", "at")
 LOOK_EVERY_S = 5.0  # walking through thousands of DICOM files takes a while
 
 
@@ -186,11 +187,13 @@ class StudyStore(SharedIndex):
         """Keep a label as labels/<tag>/<study>; what was there moves to .seganypet/replaced.
 
         A label whose info names one target, `{"label": "spleen"}`, is put into the label map that is there, beside the
-        other targets; any other label takes its place. Info may say a `quality`, of what is saved.
+        other targets; any other label takes its place. Info may say a `quality`, of what is saved, and which mask of
+        that target it `replaces`, by its digest, "" for none.
 
         Raises:
             ImageNotFoundException: there is no such study.
             BadRequest: a tag or a quality that is none, or a file that is no label map on the study's grid.
+            HTTPException: 409 where it replaces another mask than it says.
         """
         tag = str(getattr(label_tag, "value", label_tag))
         quality = said_quality(label_info or {}) or (self.final_quality if tag == FINAL else LOW)
@@ -202,7 +205,32 @@ class StudyStore(SharedIndex):
         study_id = self.study_id(image_id)
         volume = self.volumes.study(*self.source(study_id))[0]
         label = read_label_map(Path(label_filename), volume)
-        said = {**(label_info or {}), "ts": int(time.time()), "reader": READER.get()}
+        self._keep(study_id, tag, label, label_info or {}, volume, quality)
+        return study_id
+
+    def remove_target(self, image_id: str, tag: str, name: str, said: dict[str, Any]) -> None:
+        """Take one target out of a label map; the map with it moves to .seganypet/replaced.
+
+        Args:
+            said: who and from where; which mask it `replaces`.
+
+        Raises:
+            ImageNotFoundException: there is no such study.
+            LabelNotFoundException: there is no such label.
+            HTTPException: 409 where the target is another by now.
+        """
+        study_id = self.study_id(image_id)
+        volume = self.volumes.study(*self.source(study_id))[0]
+        if self._label(study_id, tag) is None:
+            raise LabelNotFoundException(f"there is no label of study {study_id!r} with tag {tag!r}")
+        nothing = LabelMap(np.zeros(volume.shape, np.int16), volume.affine, {})
+        self._keep(study_id, tag, nothing, {**said, "label": name, "removed": True}, volume, LOW)
+
+    def _keep(
+        self, study_id: str, tag: str, label: LabelMap, label_info: dict[str, Any], volume: PetVolume, quality: str
+    ) -> None:
+        """Merge a label with what is there and put it in its place."""
+        said = {**label_info, "ts": int(time.time()), "reader": READER.get()}
         while True:
             # reading, packing and measuring take half a second: no click waits for them, so none of it is locked
             before = self._label(study_id, tag)
@@ -215,7 +243,7 @@ class StudyStore(SharedIndex):
             for entry in info["targets"] if tag == FINAL else ():
                 if entry.get("edited") is False:
                     self.last_masks.note_saved(study_id, entry["name"], labelled == entry["idx"])
-            return study_id
+            return
 
     def _label(self, study_id: str, tag: str) -> DataModel | None:
         """What the index says of a label just now, None where there is none; a copy."""
@@ -240,13 +268,23 @@ class StudyStore(SharedIndex):
         labelled, info["label_info"] = named_segments(label, said)
         if info.get("label"):
             old = read_label_map(self.root / "labels" / tag / f"{study_id}{before.ext}", volume) if before else None
-            labelled, info["label_info"] = put_target(
-                label.voxels > 0, str(info["label"]), old.voxels if old else None, known.get("label_info", [])
-            )
+            name, listed = str(info["label"]), known.get("label_info", [])
+            if "replaces" in info:
+                check_replaced(name, str(info.pop("replaces")), old.voxels if old else None, known)
+            labelled, info["label_info"] = put_target(label.voxels > 0, name, old.voxels if old else None, listed)
+            if info.pop("removed", False):
+                info["label_info"] = [entry for entry in info["label_info"] if entry["name"] != name]
         info |= describe_targets(labelled, info, known, volume)
         give_quality(info, quality, known)
+        was, came_from = {entry["name"]: entry for entry in known.get("targets", [])}, info.pop("came_from", None)
+        who = {"by": str(info.get("reader") or info.get("client_id") or ""), "at": info["ts"]}
         for entry in info["targets"]:
-            entry |= self.last_masks.came_from(study_id, entry["name"], labelled == entry["idx"])
+            name = entry["name"]
+            if info.get("label") in (None, "", name) or name not in was:
+                entry |= came_from or self.last_masks.came_from(study_id, name, labelled == entry["idx"])
+                entry |= who
+            else:  # another target was saved: what is said of this one stays
+                entry |= {key: was[name][key] for key in SAID_OF_A_TARGET if key in was[name]}
         return labelled, info
 
     def _put_label(

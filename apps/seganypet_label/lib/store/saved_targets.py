@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from fastapi import HTTPException
 from numpy.typing import NDArray
 from pydicom.uid import generate_uid
 
+from lib.store.mask_files import mask_digest
 from seganypet.pet import PetVolume, measure_uptake
 
 
@@ -31,6 +34,29 @@ def names_of_values(labels: NDArray[Any], info: Mapping[str, Any]) -> dict[int, 
         name = names.get(value, f"label {value}")
         chosen[value] = name if name not in chosen.values() else f"{name} ({value})"
     return chosen
+
+
+def check_replaced(name: str, digest: str, labels: NDArray[Any] | None, info: Mapping[str, Any]) -> None:
+    """Refuse to replace a target that is not the one its reader saw.
+
+    Args:
+        name: the target's.
+        digest: of the mask that is to be replaced, "" where there was none.
+        labels: the label map that is there, None where there is none.
+        info: what is said of it.
+
+    Raises:
+        HTTPException: 409; the message says who saved what is there, and when.
+    """
+    there = next((entry for entry in info.get("targets", []) if entry["name"] == name), None)
+    found = "" if there is None or labels is None else mask_digest(labels == there["idx"])
+    if found == digest:
+        return
+    if not found:
+        raise HTTPException(409, f"{name!r} was deleted by somebody else; save it under its name again to keep yours")
+    who = info.get("reader") or info.get("client_id") or "somebody"
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(float(info.get("ts", 0))))
+    raise HTTPException(409, f"{name!r} was saved by {who} at {at} in another form than you saw; nothing was changed")
 
 
 def describe_targets(

@@ -1,0 +1,82 @@
+"""The findings of a study as one file: DICOM SEG, NIfTI masks, or a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.store.bad_request import BadRequest
+from lib.store.label_maps import narrow
+from lib.store.mask_files import nifti_bytes
+from seganypet.pet import PetVolume, measure_uptake, write_seg
+
+FORMATS = ("seg", "nifti", "csv")
+COLUMNS = ("volume_ml", "suv_max", "suv_mean", "suv_peak", "tlg")
+Export = tuple[bytes, str, str]
+
+
+def export_findings(kind: str, masks: Mapping[str, NDArray[np.bool_]], volume: PetVolume, study: str) -> Export:
+    """A file's content, media type and name.
+
+    Args:
+        kind: one of `FORMATS`. "nifti" is a ZIP of a NIfTI file for each finding, since findings may overlap.
+        masks: name → bool [i, j, k].
+        volume: the study.
+        study: its name.
+
+    Raises:
+        BadRequest: nothing but empty masks, or a DICOM SEG of a study that is not DICOM or lacks what one needs.
+    """
+    stem = re.sub(r"[^\w.-]+", "_", study).strip("._") or "study"
+    found = {name: mask for name, mask in masks.items() if mask.any()}
+    if not found:
+        raise BadRequest("all findings are empty: there is nothing to export")
+    if kind == "csv":
+        return _table(found, volume), "text/csv; charset=utf-8", f"{stem}.csv"
+    if kind == "nifti":
+        return _niftis(found, volume), "application/zip", f"{stem}.zip"
+    if volume.source is None or not volume.source.is_dicom:
+        raise BadRequest("a DICOM SEG refers to DICOM slices; this study is NIfTI: export NIfTI instead")
+    with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
+        file = Path(folder) / "findings.dcm"
+        try:
+            write_seg(dict(found), volume, file)
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
+        return file.read_bytes(), "application/dicom", f"{stem}_seg.dcm"
+
+
+def _table(masks: Mapping[str, NDArray[np.bool_]], volume: PetVolume) -> bytes:
+    """A row for each finding and their totals; spreadsheets take the byte order mark as UTF-8."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("finding", *COLUMNS, "suv_unavailable"))
+    rows = {name: measure_uptake(volume, mask).to_dict() for name, mask in masks.items()}
+    for name, row in rows.items():
+        writer.writerow((_plain(name), *(row[column] for column in COLUMNS), row["suv_unavailable"] or ""))
+    total_ml = sum(row["volume_ml"] for row in rows.values())
+    total_tlg = sum(row["tlg"] for row in rows.values()) if volume.suv_known else None
+    writer.writerow((f"total of {len(rows)}", total_ml, None, None, None, total_tlg, ""))
+    return text.getvalue().encode("utf-8-sig")
+
+
+def _plain(name: str) -> str:
+    """A name that no spreadsheet takes for a formula."""
+    return f"'{name}" if name[:1] in "=+-@\t\r" else name
+
+
+def _niftis(masks: Mapping[str, NDArray[np.bool_]], volume: PetVolume) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for number, (name, mask) in enumerate(masks.items(), start=1):
+            stem = re.sub(r"[^\w.-]+", "_", name).strip("._") or "finding"
+            archive.writestr(f"{number:02d}_{stem}.nii.gz", nifti_bytes(narrow(mask.astype(np.int16)), volume.affine))
+    return content.getvalue()

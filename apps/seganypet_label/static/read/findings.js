@@ -1,0 +1,143 @@
+// The findings of a study and their history. A finding is never changed: each change makes a new list of findings, so
+// that going back is taking the list before, and a mask once answered belongs to its list of prompts for good.
+
+const COLOURS = [
+  // Okabe and Ito's, told apart by colour-blind readers
+  [230, 159, 0],
+  [86, 180, 233],
+  [0, 158, 115],
+  [213, 94, 0],
+  [204, 121, 167],
+  [0, 114, 178],
+  [240, 228, 66],
+];
+
+export class Findings {
+  /** @param {() => void} changed is called after every change */
+  constructor(changed) {
+    this.changed = changed;
+    this.list = [];
+    this.activeId = null;
+    this.past = [];
+    this.future = [];
+    this.answers = new WeakMap(); // prompts → {mask, numbers}
+    this.kept = new Map(); // id → {name, digest, prompts, by, at, checked}, as it is saved
+    this.number = 0;
+  }
+
+  get active() {
+    return this.list.find((one) => one.id === this.activeId) || null;
+  }
+
+  answer(finding) {
+    return this.answers.get(finding.prompts) || null;
+  }
+
+  /** The newest answer of a finding: while one is on its way, the one before stays in view. */
+  shown(finding) {
+    return this.answer(finding) || (finding.before && this.answers.get(finding.before)) || null;
+  }
+
+  state(finding) {
+    const kept = this.kept.get(finding.id);
+    if (!this.answer(finding)) {
+      return "waiting";
+    }
+    const same = kept && ["prompts", "name", "checked"].every((key) => kept[key] === finding[key]);
+    return same ? "saved" : "not saved";
+  }
+
+  begin(name) {
+    const id = ++this.number;
+    const finding = { id, name, colour: COLOURS[(id - 1) % COLOURS.length], prompts: [], hidden: false, checked: false };
+    this.#apply([...this.list, finding], id);
+    return finding;
+  }
+
+  /** What a server keeps, taken in; not a step of the history. */
+  takeIn(saved, mask) {
+    const id = ++this.number;
+    const { mask: bits, digest, name, by, at, quality, ...numbers } = saved;
+    const prompts = [{ type: "mask", ...bits }];
+    const checked = quality === "high";
+    const finding = { id, name, colour: COLOURS[(id - 1) % COLOURS.length], prompts, hidden: false, checked };
+    this.answers.set(prompts, { mask, numbers });
+    this.kept.set(id, { name, digest, prompts, by, at, checked });
+    this.list = [...this.list, finding];
+    this.changed();
+  }
+
+  add(prompt) {
+    const { prompts } = this.active;
+    this.change(this.activeId, { prompts: [...prompts, prompt], before: this.#answered(this.active) });
+  }
+
+  removeLast() {
+    const { prompts } = this.active;
+    this.change(this.activeId, { prompts: prompts.slice(0, -1), before: this.#answered(this.active) });
+  }
+
+  removePrompt(index) {
+    const prompts = this.active.prompts.filter((_, n) => n !== index);
+    this.change(this.activeId, { prompts, before: this.#answered(this.active) });
+  }
+
+  change(id, what) {
+    this.#apply(
+      this.list.map((one) => (one.id === id ? { ...one, ...what } : one)),
+      this.activeId,
+    );
+  }
+
+  /** A change that is no step of the history. */
+  set(id, what) {
+    this.list = this.list.map((one) => (one.id === id ? { ...one, ...what } : one));
+    this.changed();
+  }
+
+  remove(id) {
+    this.#apply(
+      this.list.filter((one) => one.id !== id),
+      this.activeId === id ? null : this.activeId,
+    );
+  }
+
+  select(id) {
+    this.activeId = id;
+    this.changed();
+  }
+
+  undo() {
+    this.#travel(this.past, this.future);
+  }
+
+  redo() {
+    this.#travel(this.future, this.past);
+  }
+
+  /** Take the newest prompt of a finding back, which the server refused. */
+  withdraw(id, prompts) {
+    this.list = this.list.map((one) => (one.prompts === prompts ? { ...one, prompts: prompts.slice(0, -1) } : one));
+    this.changed();
+  }
+
+  #answered(finding) {
+    return this.answer(finding) ? finding.prompts : finding.before;
+  }
+
+  #apply(list, activeId) {
+    this.past.push({ list: this.list, activeId: this.activeId });
+    this.future = [];
+    this.list = list;
+    this.activeId = activeId;
+    this.changed();
+  }
+
+  #travel(from, to) {
+    if (from.length) {
+      to.push({ list: this.list, activeId: this.activeId });
+      ({ list: this.list, activeId: this.activeId } = from.pop());
+      this.changed();
+    }
+  }
+}

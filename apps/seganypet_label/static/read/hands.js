@@ -1,0 +1,189 @@
+// What the reader's hands do: mouse on the views, keys, buttons.
+
+import { at } from "./page_parts.js";
+import { WINDOWS } from "./reading.js";
+
+const STILL = 4; // pixels that a click may move
+const TURN_MS = 120;
+
+export function listen(reading) {
+  reading.views.forEach((view) => listenToView(reading, view));
+  listenToMip(reading);
+  new ResizeObserver(() => reading.redraw()).observe(at("views"));
+  document.addEventListener("keydown", (event) => key(reading, event));
+  document.querySelectorAll(".tool").forEach((one) => one.addEventListener("click", () => reading.setTool(one.dataset.tool)));
+  at("window").addEventListener("change", () => reading.setWindow(Number(at("window").value)));
+  at("brush").addEventListener("input", () => reading.setBrush(Number(at("brush").value)));
+  at("next").addEventListener("click", () => reading.next());
+  at("undo").addEventListener("click", () => reading.findings.undo());
+  at("redo").addEventListener("click", () => reading.findings.redo());
+  at("save").addEventListener("click", () => reading.keeping.saveAll());
+  at("help").addEventListener("click", () => at("sheet").showModal());
+  at("reader").addEventListener("change", () => {
+    reading.server.reader = at("reader").value.trim();
+    localStorage.setItem("reader", reading.server.reader);
+  });
+  at("export")
+    .querySelectorAll("button")
+    .forEach((one) => one.addEventListener("click", () => reading.keeping.export(one.dataset.format)));
+  window.addEventListener("beforeunload", (event) => {
+    if (reading.findings.list.some((one) => reading.findings.state(one) !== "saved" && one.prompts.length)) {
+      event.preventDefault();
+    }
+  });
+}
+
+function listenToView(reading, view) {
+  const { canvas } = view;
+  let down = null;
+  canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    canvas.focus({ preventScroll: true });
+    reading.lastView = view;
+    down = { x: event.clientX, y: event.clientY, button: event.button, moved: false, window: reading.window };
+    const paints = (reading.tool === "brush" || reading.tool === "eraser") && event.button === 0 && !event.shiftKey;
+    if (paints && (reading.findings.active || reading.tool === "brush")) {
+      down.paints = true;
+      reading.paintBegins(view.voxelAt(event, reading.cross), view);
+    }
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    reading.tellUnder(view.voxelAt(event, reading.cross));
+    if (!down) {
+      return;
+    }
+    const [dx, dy] = [event.clientX - down.x, event.clientY - down.y];
+    down.moved ||= Math.hypot(dx, dy) > STILL;
+    if (down.paints) {
+      reading.brush.to(view.voxelAt(event, reading.cross), view.plane);
+      reading.redraw();
+    } else if (down.moved && down.button === 2) {
+      reading.setWindow(Number((down.window * Math.exp(-dy / 150)).toPrecision(3)));
+    } else if (down.moved) {
+      view.panBy(event.movementX, event.movementY);
+      reading.redraw();
+    }
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    const was = down;
+    down = null;
+    if (was?.paints) {
+      reading.paintEnds();
+    } else if (was && !was.moved) {
+      const voxel = view.voxelAt(event, reading.cross);
+      if (event.shiftKey) {
+        reading.moveTo(voxel);
+      } else if (was.button === 2 || event.altKey) {
+        reading.clicked(voxel, false);
+      } else if (was.button === 0) {
+        const rule = reading.tool.startsWith("t") || reading.tool.startsWith("suv") ? reading.tool : "";
+        rule ? reading.threshold(voxel, rule) : reading.clicked(voxel, true);
+      }
+    }
+  });
+  canvas.addEventListener("pointercancel", () => {
+    down = null;
+  });
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      reading.lastView = view;
+      if (event.ctrlKey || event.metaKey) {
+        view.zoomBy(Math.exp(-event.deltaY / 400), event);
+        reading.redraw();
+      } else {
+        reading.step(view, event.deltaY > 0 ? -1 : 1);
+      }
+    },
+    { passive: false },
+  );
+}
+
+function listenToMip(reading) {
+  const { canvas } = reading.mip;
+  let down = null;
+  let turning = null;
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    down = { x: event.clientX, turned: 0, moved: false };
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (down && reading.mip.ready) {
+      const turned = Math.round((event.clientX - down.x) / 12);
+      down.moved ||= Math.abs(event.clientX - down.x) > STILL;
+      reading.mip.turn(turned - down.turned);
+      down.turned = turned;
+      reading.redraw();
+    }
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    const voxel = down && !down.moved && reading.mip.ready && reading.mip.voxelAt(event);
+    down = null;
+    if (voxel) {
+      reading.moveTo(voxel);
+    }
+  });
+  at("turn").addEventListener("click", () => {
+    clearInterval(turning);
+    const turns = at("turn").getAttribute("aria-pressed") !== "true";
+    at("turn").setAttribute("aria-pressed", String(turns));
+    turning = turns ? setInterval(() => (reading.mip.ready && reading.mip.turn(1), reading.redraw()), TURN_MS) : null;
+  });
+}
+
+function key(reading, event) {
+  if (event.target.closest("input:not([type=range]):not([type=checkbox]), select, dialog[open]")) {
+    return;
+  }
+  const control = event.ctrlKey || event.metaKey;
+  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const act = control ? controlKeys(reading, event)[name] : plainKeys(reading)[name];
+  if (act) {
+    event.preventDefault();
+    act();
+  }
+}
+
+function controlKeys(reading, event) {
+  return {
+    z: () => (event.shiftKey ? reading.findings.redo() : reading.findings.undo()),
+    y: () => reading.findings.redo(),
+    s: () => reading.keeping.saveAll(),
+  };
+}
+
+function plainKeys(reading) {
+  const step = (by) => () => reading.step(reading.lastView, by);
+  const zoom = (by) => () => (reading.lastView.zoomBy(by), reading.redraw());
+  const next = () => WINDOWS[(WINDOWS.findIndex((value) => value >= reading.window) + 1) % WINDOWS.length];
+  return {
+    ArrowUp: step(1),
+    ArrowDown: step(-1),
+    PageUp: step(10),
+    PageDown: step(-10),
+    "+": zoom(1.25),
+    "=": zoom(1.25),
+    "-": zoom(0.8),
+    Backspace: () => reading.findings.active?.prompts.length && reading.findings.removeLast(),
+    n: () => reading.next(),
+    w: () => reading.about.suv && reading.setWindow(next()),
+    1: () => reading.setTool("click"),
+    b: () => reading.setTool("brush"),
+    e: () => reading.setTool("eraser"),
+    4: () => reading.setTool("t41"),
+    5: () => reading.setTool("t50"),
+    "[": () => reading.setBrush(reading.brush.radiusMm - 1),
+    "]": () => reading.setBrush(reading.brush.radiusMm + 1),
+    h: () => {
+      reading.allHidden = !reading.allHidden;
+      reading.redraw();
+    },
+    r: () => {
+      reading.views.forEach((view) => view.reset());
+      reading.redraw();
+    },
+    "?": () => at("sheet").showModal(),
+  };
+}

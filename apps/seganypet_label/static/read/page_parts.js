@@ -1,0 +1,3 @@
+// Elements of the page, by id.
+
+export const at = (id) => document.getElementById(id);

@@ -1,0 +1,328 @@
+// A study being read: what is shown of it, which finding is worked on, and the question to the server after each click.
+
+import { Brush } from "./brush.js";
+import { Findings } from "./findings.js";
+import { Grid, maskHolds, middleOf } from "./grid.js";
+import { Keeping } from "./keeping.js";
+import { Mip } from "./mip.js";
+import { at } from "./page_parts.js";
+import { Refusal } from "./server.js";
+import { SliceView } from "./slices.js";
+import { Table } from "./table.js";
+
+export const WINDOWS = [5, 7, 10, 15, 20, 40];
+
+export class Reading {
+  /**
+   * @param {object} about as the server's /about says it
+   * @param {Uint16Array} voxels
+   * @param {Server} server
+   */
+  constructor(about, voxels, server) {
+    this.about = about;
+    this.server = server;
+    this.grid = new Grid(about.grid);
+    this.voxels = voxels;
+    this.grey = new Uint8ClampedArray(65536);
+    this.cross = this.grid.shape.map((n) => Math.floor(n / 2));
+    this.allHidden = false;
+    this.brush = new Brush(this.grid);
+    this.findings = new Findings(() => this.changed());
+    this.keeping = new Keeping(this, server);
+    this.views = [...document.querySelectorAll("canvas[data-view]:not([data-view=mip])")].map(
+      (canvas) => new SliceView(canvas, this.grid, voxels),
+    );
+    this.mip = new Mip(document.querySelector("canvas[data-view=mip]"), this.grid);
+    this.table = new Table(at("findings"), this.#acts());
+    this.asking = new Set(); // ids of findings that wait for an answer
+    this.lastView = this.views[0];
+    this.#describe();
+    this.setWindow(about.suv ? 7 : this.#automaticWindow());
+    this.setTool("click");
+    this.setBrush(8);
+  }
+
+  // --- showing
+
+  #describe() {
+    const { about } = this;
+    const patient = [about.patient || about.study, about.patient_id, about.birth_date && `* ${about.birth_date}`, about.sex];
+    const strong = document.createElement("strong");
+    strong.textContent = patient.filter(Boolean).join(" · ");
+    const study = document.createElement("span");
+    study.textContent = [about.date, about.description, about.tracer].filter(Boolean).join(" · ");
+    at("patient").replaceChildren(strong, study);
+    const source = at("suv-source");
+    source.textContent = about.suv
+      ? `SUV (body weight): ${about.suv_from}`
+      : `No SUV, values in ${about.units}: ${about.suv_missing}`;
+    source.classList.toggle("warning", !about.suv);
+    source.title = about.suv_notes.join("\n");
+    document.title = `${about.patient || about.study} · SegAnyPET`;
+    at("window-unit").textContent = about.suv ? "SUV" : about.units;
+    at("reader").value = about.reader || localStorage.getItem("reader") || "";
+    at("reader").disabled = Boolean(about.reader);
+    this.server.reader = at("reader").value;
+    at("save").disabled = !about.may_save;
+    at("export").querySelector("[data-format=seg]").disabled = !about.dicom;
+    if (about.grid.oblique) {
+      this.say("The slices are oblique to the patient's axes; views follow the study's own axes.");
+    }
+  }
+
+  say(message, error = false) {
+    at("status").textContent = message;
+    at("status").classList.toggle("error", error);
+  }
+
+  #automaticWindow() {
+    const { low, step } = this.about.grid;
+    return low + step * 65535 * 0.3;
+  }
+
+  setWindow(end) {
+    const { low, step } = this.about.grid;
+    this.window = end;
+    for (let stored = 0; stored < 65536; stored++) {
+      this.grey[stored] = 255 - (255 * (low + step * stored)) / end;
+    }
+    const select = at("window");
+    const known = [...new Set([...(this.about.suv ? WINDOWS : [this.#automaticWindow()]), end])].sort((a, b) => a - b);
+    select.replaceChildren(...known.map((value) => new Option(value.toPrecision(3).replace(/\.?0+$/, ""), value)));
+    select.value = String(end);
+    this.redraw();
+  }
+
+  redraw() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.#draw();
+    });
+  }
+
+  #draw() {
+    const shown = this.allHidden ? [] : this.findings.list.filter((one) => !one.hidden);
+    const painted = shown.map((one) => {
+      const active = one.id === this.findings.activeId;
+      const painting = active && this.painting;
+      return {
+        mask: painting ? this.brush.mask : this.findings.shown(one)?.mask,
+        colour: one.colour,
+        active,
+        clicks: one.prompts
+          .filter((prompt) => prompt.ijk)
+          .map((prompt) => ({ voxel: this.grid.fromStudy(prompt.ijk), positive: prompt.positive })),
+      };
+    });
+    const scene = {
+      cross: this.cross,
+      grey: this.grey,
+      window: this.window,
+      findings: painted.sort((a, b) => Number(a.active) - Number(b.active)),
+      greyOf: (value) => Math.max(0, Math.min(255, Math.round(255 - (255 * value) / this.window))),
+    };
+    for (const view of this.views) {
+      view.resize();
+      view.draw(scene);
+    }
+    this.mip.resize();
+    this.mip.draw(scene);
+    const newest = this.findings.active && this.findings.answer(this.findings.active);
+    document.body.dataset.painted = newest ? this.findings.active.prompts.length : "";
+  }
+
+  changed() {
+    this.table.draw(this.findings, this.about.suv_missing);
+    at("undo").disabled = !this.findings.past.length;
+    at("redo").disabled = !this.findings.future.length;
+    this.findings.list.forEach((finding) => this.ask(finding));
+    this.redraw();
+  }
+
+  // --- asking
+
+  /** The answer to a finding's prompts, where there is none yet; one question at a time, the newest next. */
+  async ask(finding) {
+    if (this.findings.answer(finding) || this.asking.has(finding.id)) {
+      return;
+    }
+    const { prompts } = finding;
+    if (!prompts.length) {
+      this.findings.answers.set(prompts, { mask: null, numbers: {} });
+      this.changed();
+      return;
+    }
+    this.asking.add(finding.id);
+    const begun = performance.now();
+    try {
+      const { mask, ...numbers } = await this.server.click(this.about.model, finding.name, prompts);
+      const answered = performance.now();
+      this.findings.answers.set(prompts, { mask: this.grid.unpack(mask), numbers });
+      const said = mask.bits ? "" : "Nothing was found there. Click on the uptake, or take the click back.";
+      this.say(said || (numbers.cut_off ? "The finding goes on beyond what was looked at." : ""));
+      requestAnimationFrame(() => {
+        const times = { answer: answered - begun, painted: performance.now() - begun };
+        document.body.dataset.timings = JSON.stringify(times);
+      });
+    } catch (error) {
+      this.say(error.message, true);
+      this.findings.withdraw(finding.id, prompts);
+      if (!(error instanceof Refusal)) {
+        throw error;
+      }
+    } finally {
+      this.asking.delete(finding.id);
+    }
+    this.changed();
+  }
+
+  clicked(voxel, positive) {
+    if (!this.grid.holds(voxel)) {
+      return;
+    }
+    this.cross = voxel;
+    const other = this.findings.list.find(
+      (one) =>
+        one.id !== this.findings.activeId && !one.hidden && maskHolds(this.findings.shown(one)?.mask, voxel),
+    );
+    if (positive && other && !maskHolds(this.findings.active && this.findings.shown(this.findings.active)?.mask, voxel)) {
+      this.findings.select(other.id);
+      return;
+    }
+    const active = this.findings.active;
+    if (!positive && (!active || !active.prompts.length)) {
+      this.say("A background click takes something out of a finding: click on the uptake first, or select a finding.", true);
+      this.redraw();
+      return;
+    }
+    if (!active) {
+      this.begin();
+    }
+    this.findings.add({ type: "click", ijk: this.grid.toStudy(voxel), positive });
+  }
+
+  begin() {
+    const taken = new Set(this.findings.list.map((one) => one.name));
+    let number = 1;
+    while (taken.has(`lesion ${number}`)) {
+      number++;
+    }
+    this.findings.begin(`lesion ${number}`);
+  }
+
+  async threshold(voxel, rule) {
+    if (!this.grid.holds(voxel)) {
+      return;
+    }
+    this.cross = voxel;
+    try {
+      const mask = await this.server.post("threshold", { ijk: this.grid.toStudy(voxel), rule });
+      if (!mask.bits) {
+        this.say("Nothing within 2 cm of the click reaches that value.", true);
+        return;
+      }
+      if (!this.findings.active) {
+        this.begin();
+      }
+      this.replaceMask(mask);
+    } catch (error) {
+      this.say(error.message, true);
+    }
+  }
+
+  replaceMask(mask) {
+    const active = this.findings.active;
+    const before = this.findings.answer(active) ? active.prompts : active.before;
+    this.findings.change(active.id, { prompts: [{ type: "mask", ...mask }], before });
+  }
+
+  paintBegins(voxel, view) {
+    if (!this.findings.active) {
+      this.begin();
+    }
+    this.painting = true;
+    this.brush.begin(this.findings.shown(this.findings.active)?.mask, this.tool === "brush");
+    this.brush.to(voxel, view.plane);
+    this.redraw();
+  }
+
+  paintEnds() {
+    this.painting = false;
+    if (this.brush.mask) {
+      this.replaceMask(this.grid.pack(this.brush.mask));
+    }
+  }
+
+  tellUnder(voxel) {
+    if (!this.grid.holds(voxel)) {
+      at("under").textContent = "\u00a0";
+      return;
+    }
+    const { low, step } = this.about.grid;
+    const value = low + step * this.voxels[this.grid.index(voxel)];
+    const unit = this.about.suv ? "SUV" : this.about.units;
+    at("under").textContent = `${unit} ${value.toFixed(2)} at voxel ${this.grid.toStudy(voxel).join(", ")}`;
+  }
+
+  moveTo(voxel) {
+    if (this.grid.holds(voxel)) {
+      this.cross = voxel;
+      this.redraw();
+    }
+  }
+
+  step(view, by) {
+    const { normal } = view.plane;
+    const cross = [...this.cross];
+    cross[normal] = Math.min(this.grid.shape[normal] - 1, Math.max(0, cross[normal] + by));
+    this.moveTo(cross);
+  }
+
+  setTool(tool) {
+    this.tool = tool;
+    document.querySelectorAll(".tool").forEach((one) => {
+      one.setAttribute("aria-pressed", String(one.dataset.tool === tool));
+    });
+    document.body.dataset.tool = tool;
+  }
+
+  setBrush(mm) {
+    this.brush.radiusMm = Math.min(40, Math.max(2, mm));
+    at("brush").value = this.brush.radiusMm;
+    at("brush-mm").textContent = `${this.brush.radiusMm} mm`;
+  }
+
+  next() {
+    if (!this.findings.active || this.findings.active.prompts.length) {
+      this.begin();
+    }
+    this.setTool("click");
+    this.say("Click on the next finding.");
+  }
+
+  #acts() {
+    const finding = (id) => this.findings.list.find((one) => one.id === id);
+    return {
+      select: (id) => this.findings.activeId !== id && this.findings.select(id),
+      go: (id) => {
+        const { mask } = this.findings.shown(finding(id)) || {};
+        if (mask?.data.includes(1)) {
+          this.cross = middleOf(mask);
+        }
+        this.findings.select(id);
+      },
+      rename: (id, name) => {
+        if (!name || this.findings.list.some((one) => one.id !== id && one.name === name)) {
+          this.say(name ? `Another finding is called ${name}.` : "A finding needs a name.", true);
+          this.changed();
+        } else {
+          this.findings.change(id, { name });
+        }
+      },
+      hide: (id) => this.findings.set(id, { hidden: !finding(id).hidden }),
+      check: (id, checked) => this.findings.change(id, { checked }),
+      save: (id) => this.keeping.saveSome([finding(id)]),
+      remove: (id) => this.keeping.remove(id),
+    };
+  }
+}

@@ -1,0 +1,104 @@
+// What the page asks the server. Where it does not answer, or a login has run out, the question waits and is asked again.
+
+const AGAIN_MS = 2000;
+
+/** An answer that says no: its message is for the reader. */
+export class Refusal extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export class Server {
+  /**
+   * @param {string} study as it stands in addresses
+   * @param {(message: string) => void} tell shows a banner, "" takes it away
+   */
+  constructor(study, tell) {
+    this.study = study;
+    this.tell = tell;
+    this.reader = "";
+  }
+
+  get(part) {
+    return this.#ask(() => fetch(`/read/${this.study}/${part}`)).then((answer) => answer.json());
+  }
+
+  post(part, body) {
+    return this.#ask(() => this.#send(part, body)).then((answer) => answer.json());
+  }
+
+  /** @returns {Promise<Blob>} a file of the findings */
+  export(kind, findings) {
+    return this.#ask(() => this.#send(`export/${kind}`, { findings })).then((answer) => answer.blob());
+  }
+
+  /** The mask and the numbers of some prompts. */
+  async click(model, label, prompts) {
+    const params = { prompts, label, result_bits: true, client_id: this.reader };
+    const form = new URLSearchParams({ params: JSON.stringify(params) });
+    const address = `/infer/${model}?image=${this.study}&output=json`;
+    return (await this.#ask(() => fetch(address, { method: "POST", body: form }))).json();
+  }
+
+  /** Bytes, told as they come. */
+  async bytes(part, progress) {
+    const answer = await this.#ask(() => fetch(`/read/${this.study}/${part}`));
+    const length = Number(answer.headers.get("content-length"));
+    const content = new Uint8Array(length);
+    let at = 0;
+    for (const reader = answer.body.getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) {
+        break;
+      }
+      content.set(value, at);
+      at += value.length;
+      progress(at / length);
+    }
+    return content.buffer;
+  }
+
+  #send(part, body) {
+    const headers = { "content-type": "application/json" };
+    return fetch(`/read/${this.study}/${part}`, { method: "POST", headers, body: JSON.stringify(body) });
+  }
+
+  async #ask(request) {
+    for (;;) {
+      let said = "The server does not answer. What you click is kept, and sent when it is back.";
+      try {
+        const answer = await request();
+        const elsewhere = answer.redirected && !answer.url.startsWith(location.origin);
+        if (answer.status === 401 || elsewhere) {
+          said = "Your login has expired. Sign in again in another tab; what you click here is kept.";
+        } else if (!answer.ok) {
+          const why = await words(answer);
+          if (why || answer.status < 502) {
+            throw new Refusal(answer.status, why || `The server answered ${answer.status}.`);
+          } // else a proxy says that the server is not there
+        } else {
+          this.tell("");
+          return answer;
+        }
+      } catch (error) {
+        if (error instanceof Refusal) {
+          this.tell("");
+          throw error;
+        }
+      }
+      this.tell(said);
+      await new Promise((done) => setTimeout(done, AGAIN_MS));
+    }
+  }
+}
+
+async function words(answer) {
+  try {
+    const { detail } = await answer.json();
+    return typeof detail === "string" ? detail : JSON.stringify(detail);
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,155 @@
+// The findings' table: names, numbers, states, and what can be done with each.
+
+const NUMBERS = [
+  ["volume_ml", 2],
+  ["suv_max", 2],
+  ["suv_mean", 2],
+  ["suv_peak", 2],
+  ["tlg", 1],
+];
+
+export class Table {
+  /**
+   * @param {HTMLTableElement} table
+   * @param {object} act what the rows' controls call: go, select, rename, hide, check, save, remove, each with an id
+   */
+  constructor(table, act) {
+    this.body = table.tBodies[0];
+    this.foot = table.tFoot;
+    this.act = act;
+  }
+
+  /** @param {import("./findings.js").Findings} findings */
+  draw(findings, unavailable) {
+    const typing = document.activeElement?.closest?.("#findings tbody input.name");
+    if (typing && typing.value !== typing.dataset.was) {
+      return; // a name is being written
+    }
+    const focus = document.activeElement?.dataset?.key;
+    this.body.replaceChildren(...findings.list.flatMap((one) => this.#rows(one, findings, unavailable)));
+    this.#drawTotals(findings);
+    if (focus) {
+      this.body.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
+    }
+  }
+
+  #rows(finding, findings, unavailable) {
+    const [row, second] = [document.createElement("tr"), document.createElement("tr")];
+    const answer = findings.shown(finding);
+    const state = findings.state(finding);
+    const kept = findings.kept.get(finding.id);
+    for (const one of [row, second]) {
+      one.dataset.id = finding.id;
+      one.dataset.state = state;
+      one.className = finding.id === findings.activeId ? "active" : "";
+      one.addEventListener("click", (event) => {
+        if (!event.target.closest("button, input, label")) {
+          this.act.go(finding.id);
+        }
+      });
+    }
+    second.classList.add("second");
+    const colour = document.createElement("span");
+    colour.className = "colour";
+    colour.style.setProperty("background", `rgb(${finding.colour.join(",")})`);
+    const name = document.createElement("input");
+    Object.assign(name, { className: "name", value: finding.name, maxLength: 64, placeholder: "name" });
+    name.setAttribute("list", "labels");
+    name.setAttribute("aria-label", "Name");
+    name.dataset.key = `${finding.id} name`;
+    name.dataset.was = finding.name;
+    name.addEventListener("change", () => this.act.rename(finding.id, name.value.trim()));
+    name.addEventListener("focus", () => this.act.select(finding.id));
+    const said = document.createElement("small");
+    const clicks = finding.prompts.filter((prompt) => prompt.ijk).length;
+    const when = kept && whenSaved(kept.at);
+    said.textContent = [
+      clicks ? `${clicks} click${clicks > 1 ? "s" : ""}` : "",
+      state === "saved" ? `saved ${when}${kept.by ? ` by ${kept.by}` : ""}` : state,
+    ]
+      .filter(Boolean)
+      .join(" · ");
+    row.append(cell(colour), cell(name));
+    for (const [key, digits] of NUMBERS) {
+      const value = answer?.numbers?.[key];
+      const number = cell(document.createTextNode(typeof value === "number" ? value.toFixed(digits) : "–"));
+      number.className = "number";
+      number.dataset.measure = key;
+      if (typeof value !== "number" && unavailable) {
+        number.title = unavailable;
+      }
+      row.append(number);
+    }
+    const told = cell(said);
+    told.colSpan = 3;
+    const actions = this.#actions(finding, state);
+    actions.colSpan = 3;
+    second.append(document.createElement("td"), told, actions);
+    return [row, second];
+  }
+
+  #actions(finding, state) {
+    const actions = document.createElement("td");
+    actions.className = "do";
+    const checked = document.createElement("input");
+    Object.assign(checked, { type: "checkbox", checked: finding.checked, title: "Checked by an expert" });
+    checked.setAttribute("aria-label", "Checked by an expert");
+    checked.dataset.key = `${finding.id} check`;
+    checked.addEventListener("change", () => this.act.check(finding.id, checked.checked));
+    const tick = document.createElement("label");
+    tick.append(checked, "expert");
+    actions.append(
+      tick,
+      button(finding.hidden ? "Show" : "Hide", `${finding.id} hide`, () => this.act.hide(finding.id)),
+      button("Save", `${finding.id} save`, () => this.act.save(finding.id), state === "saved"),
+      button("Delete", `${finding.id} delete`, () => this.act.remove(finding.id)),
+    );
+    return actions;
+  }
+
+  #drawTotals(findings) {
+    const answers = findings.list.map((one) => findings.shown(one)?.numbers).filter(Boolean);
+    if (!answers.length) {
+      this.foot.replaceChildren();
+      return;
+    }
+    const sum = (key) => answers.reduce((total, one) => total + (one[key] || 0), 0);
+    const row = document.createElement("tr");
+    const known = answers.some((one) => typeof one.tlg === "number");
+    for (const text of [
+      "",
+      `${findings.list.length} finding${findings.list.length > 1 ? "s" : ""}`,
+      sum("volume_ml").toFixed(2),
+      "",
+      "",
+      "",
+      known ? sum("tlg").toFixed(1) : "–",
+    ]) {
+      row.append(cell(document.createTextNode(text)));
+    }
+    this.foot.replaceChildren(row);
+  }
+}
+
+/** A time as short as it can be told. */
+export function whenSaved(seconds) {
+  const when = new Date(1000 * seconds);
+  const today = when.toDateString() === new Date().toDateString();
+  return today
+    ? when.toLocaleTimeString([], { timeStyle: "short" })
+    : when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+}
+
+function cell(content) {
+  const one = document.createElement("td");
+  one.append(content);
+  return one;
+}
+
+function button(text, key, act, disabled = false) {
+  const one = document.createElement("button");
+  Object.assign(one, { type: "button", textContent: text, disabled });
+  one.dataset.key = key;
+  one.addEventListener("click", act);
+  return one;
+}

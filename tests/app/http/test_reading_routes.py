@@ -1,0 +1,180 @@
+"""What the reading page asks the server, without a browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+
+import numpy as np
+import pytest
+import requests
+from small_studies import HOT, HOT_CENTRE, SHAPE, hot_block
+
+BITS = np.zeros(SHAPE, bool)
+BITS[HOT] = True
+
+
+def bits(mask: np.ndarray) -> dict:
+    """A mask as the page sends it, packed here by hand."""
+    places = np.argwhere(mask)
+    low, high = places.min(0), places.max(0) + 1
+    part = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    packed = base64.b64encode(np.packbits(part).tobytes()).decode()
+    return {"start": low.tolist(), "shape": list(part.shape), "bits": packed}
+
+
+def unpacked(sent: dict) -> np.ndarray:
+    mask = np.zeros(SHAPE, bool)
+    shape = sent["shape"]
+    part = np.unpackbits(np.frombuffer(base64.b64decode(sent["bits"]), np.uint8), count=int(np.prod(shape)))
+    mask[tuple(slice(a, a + n) for a, n in zip(sent["start"], shape, strict=True))] = part.reshape(shape)
+    return mask
+
+
+@pytest.fixture
+def ask(server):
+    def post(part: str, body: dict, study: str = "ann_pet", status: int = 200):
+        answer = requests.post(f"{server.url}/read/{study}/{part}", json=body, timeout=60)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    yield post
+    requests.delete(f"{server.url}/datastore/label?id=ann_pet&tag=final", timeout=30)
+
+
+def about(server, study="ann_pet"):
+    return requests.get(f"{server.url}/read/{study}/about", timeout=60).json()
+
+
+def test_voxels_are_the_studys_in_the_pages_orientation(server):
+    for study, flipped in (("ann_pet", [True, True, False]), ("block", [True, False, False])):
+        grid = about(server, study)["grid"]
+        assert [axis["source"] for axis in grid["axes"]] == [0, 1, 2]
+        assert [axis["flipped"] for axis in grid["axes"]] == flipped
+        content = requests.get(f"{server.url}/read/{study}/voxels", timeout=60).content
+        stored = np.frombuffer(content, "<u2").reshape(grid["shape"], order="F")
+        voxels = grid["low"] + grid["step"] * stored
+        turned = hot_block()[tuple(slice(None, None, -1 if flip else 1) for flip in flipped)]
+        assert np.abs(voxels - turned).max() < 1e-3
+
+
+def test_projections_hold_the_maximum_of_each_ray(server):
+    content = requests.get(f"{server.url}/read/block/projections", timeout=60).content
+    angles, rows, columns, scale, low, *_ = struct.unpack("<3I4f", content[:28])
+    heights = np.frombuffer(content, "<u2", angles * rows * columns, 28).reshape(angles, rows, columns)
+    assert (angles, rows) == (36, SHAPE[2])
+    front = low + scale * heights[0]
+    assert front.max() == pytest.approx(8, abs=0.01)
+    hot = np.argwhere(front > 5)
+    # the block is at z 10 to 14 of 30 from the feet, and its i of 6 to 9 of 24 runs to the patient's left
+    assert (hot[:, 0].min(), hot[:, 0].max()) == (15, 19)
+    middle = (columns - 1) / 2
+    assert hot[:, 1].mean() - middle == pytest.approx(7.5 - 11.5, abs=0.6)
+
+
+def test_a_click_answered_with_bits_is_the_click_answered_with_a_file(server):
+    numbers = server.numbers("image=ann_pet", {"foreground": [HOT_CENTRE], "background": [], "result_bits": True})
+    mask = unpacked(numbers["mask"])
+    assert mask.sum() == numbers["voxels"]
+    assert "mask" not in server.numbers("image=ann_pet", {"foreground": [HOT_CENTRE], "background": []})
+
+
+def test_thresholds(ask):
+    for rule in ("t41", "t50", "suv2.5", "suv4"):
+        assert np.array_equal(unpacked(ask("threshold", {"ijk": HOT_CENTRE, "rule": rule})), BITS)
+    empty = ask("threshold", {"ijk": [20, 16, 28], "rule": "suv4"})
+    assert empty == {"start": [0, 0, 0], "shape": [0, 0, 0], "bits": ""}
+    for body, words in (
+        ({"ijk": HOT_CENTRE, "rule": "x"}, "rule must be one of"),
+        ({"ijk": [99, 0, 0], "rule": "t41"}, "outside"),
+        ({"ijk": "x", "rule": "t41"}, "a click needs three voxel indices"),
+        ({}, "a click needs three voxel indices"),
+    ):
+        assert words in ask("threshold", body, status=400)["detail"]
+    assert "says nothing here" in ask("threshold", {"ijk": HOT_CENTRE, "rule": "suv4"}, "becquerel", 400)["detail"]
+
+
+def test_a_save_names_what_it_replaces(ask, server):
+    first = {"name": "lesion 1", "mask": bits(BITS), "reader": "Ann", "prompts": [{"ijk": HOT_CENTRE}]}
+    (saved,) = ask("save", first)["saved"]
+    assert np.array_equal(unpacked(saved["mask"]), BITS)
+    assert (saved["by"], saved["quality"], saved["edited"]) == ("Ann", "low", False)
+    assert saved["clicks"] == [{"ijk": HOT_CENTRE, "positive": True}]
+    # somebody else saved it meanwhile, and says so
+    other = BITS.copy()
+    other[6] = False
+    told = ask("save", {**first, "mask": bits(other), "reader": "Bob"}, status=409)["detail"]
+    assert "saved by Ann" in told
+    said = ask("save", {**first, "mask": bits(other), "reader": "Bob", "replaces": saved["digest"]})
+    assert np.array_equal(unpacked(said["saved"][0]["mask"]), other)
+    # another finding leaves alone what is known of the first
+    elsewhere = np.zeros(SHAPE, bool)
+    elsewhere[20:22, 15:17, 25:28] = True
+    both = ask("save", {"name": "node", "mask": bits(elsewhere), "reader": "Eve"})["saved"]
+    assert [(one["name"], one["by"]) for one in both] == [("lesion 1", "Bob"), ("node", "Eve")]
+    assert both[0]["clicks"] == [{"ijk": HOT_CENTRE, "positive": True}]
+    # deleted, by who saw it alone, and brought back as it was
+    assert "in another form" in ask("remove", {"name": "lesion 1", "replaces": saved["digest"]}, status=409)["detail"]
+    left = ask("remove", {"name": "lesion 1", "replaces": both[0]["digest"]})
+    assert [one["name"] for one in left["saved"]] == ["node"]
+    (removed,) = left["removed"]
+    assert (removed["name"], removed["by"]) == ("lesion 1", "Eve")  # who saved the map that it was last in
+    back = ask("back", {"name": "lesion 1", "file": removed["file"]})
+    assert {one["name"] for one in back["saved"]} == {"lesion 1", "node"}
+    assert back["removed"] == []
+    found = next(one for one in back["saved"] if one["name"] == "lesion 1")
+    assert np.array_equal(unpacked(found["mask"]), other)
+    assert "there is no deleted" in ask("back", {"name": "lesion 1", "file": "../../x.json"}, status=404)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({}, "a finding needs a name"),
+        ({"name": " "}, "a finding needs a name"),
+        ({"name": "x" * 65}, "at most 64"),
+        ({"name": "a"}, "a finding's mask must be an object"),
+        ({"name": "a", "mask": {"start": [0, 0, 0], "shape": [1, 1, 1], "bits": "AA=="}}, "'a' is empty"),
+        ({"name": "a", "mask": {"start": [24, 0, 0], "shape": [1, 1, 1], "bits": "gA=="}}, "leaves the volume"),
+        ({"name": "a", "mask": {"start": [0, 0, 0], "shape": [9, 1, 1], "bits": "gA=="}}, "2 bytes of bits"),
+        ({"name": "a", "mask": {"start": [0, 0, 0], "shape": [1, 1, 1], "bits": "gA=="}, "quality": "x"}, "quality"),
+        ({"name": "a", "mask": {"start": [0, 0, 0], "shape": [1, 1, 1], "bits": "gA=="}, "prompts": 5}, "prompts"),
+    ],
+)
+def test_what_cannot_be_saved_is_named(ask, server, body, words):
+    assert words in ask("save", body, status=400)["detail"]
+    assert about(server)["saved"] == []
+
+
+def test_exports_refuse_what_they_cannot_hold(ask):
+    finding = {"name": "lesion", "mask": bits(BITS)}
+    assert "NIfTI" in ask("export/seg", {"findings": [finding]}, "block", 400)["detail"]
+    assert "a list of objects" in ask("export/csv", {"findings": []}, status=400)["detail"]
+    assert "a name of its own" in ask("export/csv", {"findings": [finding, finding]}, status=400)["detail"]
+    assert "not as 'exe'" in ask("export/exe", {"findings": [finding]}, status=404)["detail"]
+
+
+def test_a_table_holds_no_formula(server):
+    body = {"findings": [{"name": "=1+1", "mask": bits(BITS)}]}
+    answer = requests.post(f"{server.url}/read/ann_pet/export/csv", json=body, timeout=60)
+    assert answer.content.decode("utf-8-sig").splitlines()[1].startswith("'=1+1,5.1")
+
+
+def test_the_page_runs_its_own_scripts_alone_and_is_kept_nowhere(server):
+    answer = requests.get(f"{server.url}/read/ann_pet", timeout=30)
+    policy = answer.headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["cache-control"] == "no-store"
+    assert "<script>" not in answer.text
+    for part in ("about", "voxels", "projections"):
+        assert requests.get(f"{server.url}/read/ann_pet/{part}", timeout=60).headers["cache-control"] == "no-store"
+    assert requests.get(f"{server.url}/read-static/page.js", timeout=30).headers["content-type"].startswith("text/java")
+    assert requests.get(f"{server.url}/read-static/reading_page.py", timeout=30).status_code == 404
+    for path in ("/read/nobody", "/read/nobody/about", "/read/nobody/voxels"):
+        assert requests.get(f"{server.url}{path}", timeout=30).status_code == 404
+    foreign = {"origin": "https://elsewhere.example"}
+    answer = requests.post(f"{server.url}/read/ann_pet/save", json={}, headers=foreign, timeout=30)
+    assert answer.status_code == 403
+    assert json.loads(requests.get(f"{server.url}/read/ann_pet/progress", timeout=30).text)["encoded"] == 0
