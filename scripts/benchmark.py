@@ -6,6 +6,7 @@
     python scripts/benchmark.py click --networks compact --compare click.json
     python scripts/benchmark.py targets --json targets.json
     python scripts/benchmark.py server --json server.json
+    python scripts/benchmark.py page --json page.json
     python scripts/benchmark.py training --json training.json
 
 Each command prints its cases' median with quartiles; --json writes them, with the machine, and --compare sets a run
@@ -21,11 +22,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from benchmarks.click import click
 from benchmarks.encoder import encoder
+from benchmarks.page import page
 from benchmarks.server import server
 from benchmarks.targets import targets
 from benchmarks.training import training
 
-COMMANDS = {"encoder": encoder, "click": click, "server": server, "targets": targets, "training": training}
+COMMANDS = {
+    "encoder": encoder,
+    "click": click,
+    "server": server,
+    "page": page,
+    "targets": targets,
+    "training": training,
+}
 
 if __name__ == "__main__":
     fire.Fire(COMMANDS)

@@ -87,6 +87,7 @@ def demo(study: str | None = None, clicks: str | None = None, output: str = "dem
     leave(results, volume, answers)
     print(table(answers))
     print(f"\nmasks, picture.png and answers.json are in {results}")
+    print(f"to click yourself: make serve STUDIES={studies}, and in a browser http://127.0.0.1:8000/read/{image_id}")
 
 
 def write_phantom(folder: Path) -> dict[str, np.ndarray]:

@@ -25,6 +25,7 @@ def test_demo_leaves_masks_seg_picture_and_table(left_behind):
     answers = json.loads((folder / "answers.json").read_text())
     assert len(answers) >= 6
     assert sum(label.startswith("lesion") for label in answers) == 2
+    assert printed.rstrip().endswith("/read/phantom")
     assert (folder / "picture.png").stat().st_size > 50_000
     segmentation = segread(folder / "segmentation.dcm")
     named = {segmentation.get_segment_description(n).SegmentLabel for n in segmentation.segment_numbers}

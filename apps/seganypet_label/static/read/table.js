@@ -81,9 +81,9 @@ export class Table {
       row.append(number);
     }
     const told = cell(said);
-    told.colSpan = 3;
+    told.colSpan = 2;
     const actions = this.#actions(finding, state);
-    actions.colSpan = 3;
+    actions.colSpan = 4;
     second.append(document.createElement("td"), told, actions);
     return [row, second];
   }
