@@ -119,6 +119,12 @@ def test_clicks_are_answered_as_the_segmenter_answers_them_and_taken_back(readin
     page.key("Backspace")
     page.answered(3)
     assert np.array_equal(page.mask(volume.shape), masks[2])
+    page.look_at(BALL)
+    page.page.keyboard.down("Control")
+    page.page.mouse.click(*page.place(0, (27, 38, 30)))  # on that click's mark: it goes, the others stay
+    page.page.keyboard.up("Control")
+    page.answered(2)
+    assert [prompt["ijk"] for prompt in page.prompts()] == [list(BALL), [32, 37, 30]]
 
 
 def test_a_background_click_without_a_finding_is_explained(reading):

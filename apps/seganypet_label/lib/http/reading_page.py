@@ -33,6 +33,7 @@ HELP = (
     ("W", "next SUV window"),
     ("N", "next finding"),
     ("Ctrl-Z, Ctrl-Shift-Z", "back and forth, without limit"),
+    ("Ctrl-click on a mark", "take that click back"),
     ("Backspace", "take the last click of the finding back"),
     ("1, B, E, 4, 5", "click, brush, eraser, 41 %, 50 %"),
     ("[ and ]", "smaller and larger brush"),

@@ -72,7 +72,9 @@ function listenToView(reading, view) {
       reading.paintEnds();
     } else if (was && !was.moved) {
       const voxel = view.voxelAt(event, reading.cross);
-      if (event.shiftKey) {
+      if (event.ctrlKey || event.metaKey) {
+        reading.removeClickAt(view, event);
+      } else if (event.shiftKey) {
         reading.moveTo(voxel);
       } else if (was.button === 2 || event.altKey) {
         reading.clicked(voxel, false);

@@ -10,6 +10,7 @@ import { Refusal } from "./server.js";
 import { SliceView } from "./slices.js";
 import { Table } from "./table.js";
 
+const MARK_REACH = 10; // pixels from a click's mark that still mean it
 export const WINDOWS = [5, 7, 10, 15, 20, 40];
 
 export class Reading {
@@ -250,6 +251,22 @@ export class Reading {
     this.painting = false;
     if (this.brush.mask) {
       this.replaceMask(this.grid.pack(this.brush.mask));
+    }
+  }
+
+  /** Take back the click whose mark lies under the pointer. */
+  removeClickAt(view, event) {
+    const { active } = this.findings;
+    const index = (active?.prompts || []).findIndex((prompt) => {
+      const voxel = prompt.ijk && this.grid.fromStudy(prompt.ijk);
+      if (!voxel || Math.abs(voxel[view.plane.normal] - this.cross[view.plane.normal]) > 1) {
+        return false;
+      }
+      const [x, y] = view.pageAt(voxel);
+      return Math.hypot(x - event.clientX, y - event.clientY) <= MARK_REACH;
+    });
+    if (index >= 0) {
+      this.findings.removePrompt(index);
     }
   }
 
