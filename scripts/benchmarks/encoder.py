@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,8 +14,8 @@ from torch import Tensor, nn
 from seganypet.inference import keep_freed_memory
 from seganypet.inference.encoder_backend import encoder_backend
 from seganypet.networks import build_network
+from seganypet.networks.padded_encoder import padded_encode
 
-PADDED_CODE = Path(__file__).resolve().parents[2] / "tests" / "networks"  # the plain version that the tests hold to
 UNCOUNTED = ("bfloat16", "OpenVINO")  # the same work as in float32, in kernels that no torch counter sees
 FLOAT32, PADDED = "encode, float32", "encode, float32, padded"
 
@@ -71,9 +69,6 @@ def encoder(
         cases["encode, OpenVINO float32"] = lambda: backend(image)
     repeats = dict.fromkeys(cases, 3)
     if network == "vit_b":
-        sys.path.insert(0, str(PADDED_CODE))
-        from padded_encoder import padded_encode
-
         cases[PADDED] = lambda: padded_encode(net.image_encoder, image)
 
     facts: dict[str, Any] = {"benchmark": "encoder", "network": network, "machine": machine(where)}

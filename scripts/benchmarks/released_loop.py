@@ -7,20 +7,14 @@ back undetached, Dice and cross-entropy summed over the decodes, and an encoder 
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from monai.losses import DiceCELoss
 from torch import Tensor
 
+from seganypet.networks.padded_encoder import padded_encode
 from seganypet.networks.vit_b import SegAnyPETNetwork
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "networks"))
-
-from padded_encoder import padded_encode
 
 CLICKS = 11
 

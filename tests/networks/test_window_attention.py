@@ -5,8 +5,8 @@ import math
 
 import pytest
 import torch
-from padded_encoder import padded_attention, padded_encode
 
+from seganypet.networks.padded_encoder import padded_attention, padded_encode
 from seganypet.networks.window_attention import WindowAttention, log_pad_weight
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from seganypet.data.phantoms.lesion_maps import LesionMap
 from seganypet.data.phantoms.options import Options
 from seganypet.data.phantoms.pasting import NoRoomError
 from seganypet.data.phantoms.truth_habits import contour_by_habit
+from seganypet.whole_file import whole_file
 
 GENERATION = 12
 """Raised when the same seed gives other voxels than before, so that cohorts on disk are made anew."""
@@ -83,8 +85,6 @@ def write_case(case: Case) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECORD).unlink(missing_ok=True)
     phantom = _phantom(case)
-    draft = {name: folder / f".{os.getpid()}.{name}" for name in (IMAGE, LABELS, RECORD)}
-    phantom.save(draft[IMAGE], draft[LABELS])
     record = {
         "made_with": case.made_with(),
         "label_names": phantom.label_names,
@@ -94,9 +94,13 @@ def write_case(case: Case) -> None:
         "tracer": phantom.tracer,
         "lesions": [asdict(lesion) for lesion in phantom.lesions],
     }
-    draft[RECORD].write_text(json.dumps(record, indent=1))
-    for name, path in draft.items():
-        os.replace(path, folder / name)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
+        made = Path(scratch)
+        phantom.save(made / IMAGE, made / LABELS)
+        (made / RECORD).write_text(json.dumps(record, indent=1))
+        for name in (IMAGE, LABELS, RECORD):  # the record last: a case counts once it is there
+            with whole_file(folder / name) as draft:
+                shutil.copyfile(made / name, draft)
 
 
 def _phantom(case: Case) -> Phantom:

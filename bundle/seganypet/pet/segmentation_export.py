@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence
 from highdicom.seg import Segmentation, SegmentDescription
+from highdicom.sr import CodedConcept
 from numpy.typing import ArrayLike, NDArray
 from pydicom.charset import convert_encodings
 from pydicom.dataset import Dataset
@@ -200,11 +201,5 @@ def _description(
     description.RecommendedDisplayCIELabValue = list(_COLOURS[(number - 1) % len(_COLOURS)])
     if code.side is not None:
         item: Any = description.SegmentedPropertyTypeCodeSequence[0]
-        item.SegmentedPropertyTypeModifierCodeSequence = DicomSequence([_coded(code.side)])
+        item.SegmentedPropertyTypeModifierCodeSequence = DicomSequence([CodedConcept.from_code(code.side)])
     return description
-
-
-def _coded(code: Code) -> Dataset:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
-    return item

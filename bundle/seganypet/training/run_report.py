@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
+
+from seganypet.whole_file import whole_file
 
 START = 1  # an evaluator's epochs count from 1
 
@@ -64,7 +65,5 @@ class RunReport:
                 "best_epoch": max(0, state.best_metric_epoch),
             },
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        draft.write_text(json.dumps(content, indent=1))
-        draft.replace(self.path)
+        with whole_file(self.path) as draft:
+            draft.write_text(json.dumps(content, indent=1))

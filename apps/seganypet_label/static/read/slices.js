@@ -41,6 +41,7 @@ export class SliceView {
       this.canvas.height = height;
     }
     this.ratio = ratio;
+    this.unit = ratio * (window.innerWidth >= 2400 ? 1.6 : 1); // of marks and letters
     return changed;
   }
 
@@ -195,7 +196,7 @@ export class SliceView {
       if (!inside(0, 1)) line(x0, y0, x1, y0);
       if (!inside(0, -1)) line(x0, y1, x1, y1);
     });
-    context.lineWidth = (active ? 2 : 1.25) * this.ratio;
+    context.lineWidth = (active ? 2 : 1.25) * this.unit;
     context.strokeStyle = `rgb(${colour.join(",")})`;
     context.stroke();
   }
@@ -209,7 +210,7 @@ export class SliceView {
 
   #drawCross(context, cross) {
     const [x, y] = this.#canvasAt(cross);
-    const gap = 12 * this.ratio;
+    const gap = 12 * this.unit;
     context.beginPath();
     for (const [xa, ya, xb, yb] of [
       [0, y, x - gap, y],
@@ -220,7 +221,7 @@ export class SliceView {
       context.moveTo(xa, ya);
       context.lineTo(xb, yb);
     }
-    context.lineWidth = this.ratio;
+    context.lineWidth = this.unit;
     context.strokeStyle = "rgba(0, 90, 140, 0.55)";
     context.stroke();
   }
@@ -231,13 +232,13 @@ export class SliceView {
       return;
     }
     const [x, y] = this.#canvasAt(voxel);
-    const half = MARK * this.ratio;
+    const half = MARK * this.unit;
     context.beginPath();
-    context.arc(x, y, half + 2 * this.ratio, 0, 2 * Math.PI);
+    context.arc(x, y, half + 2 * this.unit, 0, 2 * Math.PI);
     context.fillStyle = away ? "rgba(255, 255, 255, 0.4)" : "rgba(255, 255, 255, 0.9)";
     context.fill();
     context.strokeStyle = positive ? `rgb(${colour.join(",")})` : "#111";
-    context.lineWidth = 2 * this.ratio;
+    context.lineWidth = 2 * this.unit;
     context.stroke();
     context.beginPath();
     context.moveTo(x - half + 1, y);
@@ -252,8 +253,8 @@ export class SliceView {
 
   #drawSides(context) {
     const [left, right, top, bottom] = this.plane.sides;
-    const edge = 12 * this.ratio;
-    context.font = `600 ${13 * this.ratio}px system-ui, sans-serif`;
+    const edge = 12 * this.unit;
+    context.font = `600 ${13 * this.unit}px system-ui, sans-serif`;
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.fillStyle = "#0b4f6c";

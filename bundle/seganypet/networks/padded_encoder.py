@@ -1,7 +1,9 @@
 """The image encoder as the released code computes it: padded windows, all pads computed, scores materialised.
 
-Written from the definition, for the tests and for `scripts/benchmark.py encoder` to compare with.
+Written from the definition; nothing runs it but the tests and `scripts/benchmark.py encoder`, which compare with it.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +44,7 @@ def padded_encode(encoder: ImageEncoder, image: Tensor) -> Tensor:
     x = encoder.patch_embed(image)
     if encoder.pos_embed is not None:
         x = x + encoder.pos_embed
+    block: Any
     for block in encoder.blocks:
         x = x + padded_attention(block.attn, block.norm1(x))
         x = x + block.mlp(block.norm2(x))
