@@ -6,6 +6,7 @@
     python scripts/benchmark.py click --networks compact --compare click.json
     python scripts/benchmark.py targets --json targets.json
     python scripts/benchmark.py server --json server.json
+    python scripts/benchmark.py protocols
     python scripts/benchmark.py page --json page.json
     python scripts/benchmark.py training --json training.json
 
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 from benchmarks.click import click
 from benchmarks.encoder import encoder
 from benchmarks.page import page
+from benchmarks.protocols import protocols
 from benchmarks.server import server
 from benchmarks.targets import targets
 from benchmarks.training import training
@@ -32,6 +34,7 @@ COMMANDS = {
     "click": click,
     "server": server,
     "page": page,
+    "protocols": protocols,
     "targets": targets,
     "training": training,
 }

@@ -21,6 +21,7 @@ from monailabel.utils.sessions import SessionInfo, Sessions
 import seganypet
 from lib.app_settings import AppSettings
 from lib.clicks.click_task import ClickTask
+from lib.clicks.drawing_sessions import DrawingSessions
 from lib.clicks.encode_ahead import EncodeAhead
 from lib.clicks.study_access import OpenStudy, StudyAccess
 from lib.clicks.weights import Weights
@@ -64,6 +65,12 @@ class SegAnyPETApp(MONAILabelApp):
             name="SegAnyPET",
             description="Organs and lesions of a whole-body PET by clicks",
             labels=list(self.options.labels),
+        )
+        self.drawing_sessions = DrawingSessions(
+            self.options.drawing_sessions,
+            self.options.study_mb * MB,
+            idle_s=self.options.drawing_idle_s,
+            alive_s=self.options.drawing_alive_s,
         )
         self.access = StudyAccess(self.datastore(), self.sessions(), self.volumes)
         logger.info("weights in force: %s", self.weights.info())

@@ -42,6 +42,9 @@ class AppSettings:
         embedding_mb: bound on remembered embeddings.
         study_mb: bound on volumes kept in memory.
         encode_ahead_s: seconds a study just opened may be encoded in the background; 0 switches it off.
+        drawing_sessions: readers at once who send images of their own, over nnInteractive's protocol.
+        drawing_idle_s: seconds without a prompt after which such a session ends.
+        drawing_alive_s: seconds without a sign of its program after which it ends.
         final_quality: of a final label whose reader did not say it; "high" where experts alone save.
         origins: https://name[:port] of pages that may call the server besides its own and those of this machine, and
             names it has behind a proxy; comma-separated. MONAI Label's own MONAI_LABEL_CORS_ORIGINS ends its start
@@ -56,6 +59,9 @@ class AppSettings:
     embedding_mb: int = 2048
     study_mb: int = 2048
     encode_ahead_s: float = 120.0
+    drawing_sessions: int = 8
+    drawing_idle_s: float = 600.0
+    drawing_alive_s: float = 60.0
     final_quality: str = "low"
     origins: tuple[str, ...] = ()
 
@@ -89,6 +95,9 @@ class AppSettings:
             embedding_mb=int(_number(conf, "embedding_mb", cls.embedding_mb, least=1)),
             study_mb=int(_number(conf, "study_mb", cls.study_mb, least=1)),
             encode_ahead_s=_number(conf, "encode_ahead_s", cls.encode_ahead_s, least=0),
+            drawing_sessions=int(_number(conf, "drawing_sessions", cls.drawing_sessions, least=1)),
+            drawing_idle_s=_number(conf, "drawing_idle_s", cls.drawing_idle_s, least=1),
+            drawing_alive_s=_number(conf, "drawing_alive_s", cls.drawing_alive_s, least=1),
             final_quality=_quality(conf, "final_quality", cls.final_quality),
             origins=origins_of(conf),
         )

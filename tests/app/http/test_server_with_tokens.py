@@ -85,6 +85,26 @@ def test_only_valid_tokens_with_the_role_get_in(closed_server, private_key):
     assert requests.get(f"{closed_server.url}/info/", headers=token(private_key, USER), timeout=60).status_code == 200
 
 
+def test_the_reading_page_and_drawing_sessions_ask_for_the_same_tokens(closed_server, private_key):
+    url, user = closed_server.url, token(private_key, USER)
+    for path in ("/read/block", "/read/block/about", "/read/block/voxels", "/nninteractive/capabilities"):
+        assert requests.get(f"{url}{path}", timeout=60).status_code == 401
+        assert requests.get(f"{url}{path}", headers=user, timeout=60).status_code == 200
+    assert requests.get(f"{url}/nninteractive/healthz", timeout=60).status_code == 200
+    for action in ("save", "remove", "back"):
+        answer = requests.post(f"{url}/read/block/{action}", json={"name": "a"}, headers=user, timeout=60)
+        assert answer.status_code == 403
+    assert (
+        requests.post(f"{url}/nninteractive/claim", headers={"Authorization": "Bearer x"}, timeout=60).status_code
+        == 401
+    )
+    claimed = requests.post(f"{url}/nninteractive/claim", headers=user, timeout=60).json()
+    lease = {"X-Lease-Token": claimed["lease_token"]}
+    assert requests.get(f"{url}/nninteractive/lease_status", headers=user | lease, timeout=60).status_code == 200
+    other = token(private_key, USER, preferred_username="bob")
+    assert requests.get(f"{url}/nninteractive/lease_status", headers=other | lease, timeout=60).status_code == 410
+
+
 def test_what_is_saved_names_its_reader(closed_server, private_key):
     label = {"label": ("x.nii.gz", (closed_server.studies / "block.nii.gz").read_bytes())}
     url = f"{closed_server.url}/datastore/label?image=block"

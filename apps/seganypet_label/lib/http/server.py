@@ -29,7 +29,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from lib.http import archive_proxy, health, ohif_page, reading_routes, start_routes
+from lib.http import archive_proxy, health, nninteractive_routes, ohif_page, reading_routes, start_routes
 from lib.http.guard import LOOPBACK, Guard, refused
 from lib.http.infer_route import infer
 from lib.http.tokens import accept_valid_tokens, note_reader
@@ -61,7 +61,7 @@ def harden(app: FastAPI, origins: tuple[str, ...] = ()) -> None:
             routes[index] = APIRoute(
                 route.path, infer, methods=["POST"], tags=route.tags, summary=route.summary, responses=route.responses
             )
-        elif inspect.iscoroutinefunction(route.endpoint) and route.endpoint is not archive_proxy.forward:
+        elif inspect.iscoroutinefunction(route.endpoint) and not _is_ours(route):
             _run_in_thread(route)
     quiet_access_log()
     app.user_middleware = [
@@ -94,9 +94,14 @@ def _put_first(app: FastAPI, prefix: str) -> None:
     before = len(routes)
     app.include_router(start_routes.router)
     app.include_router(reading_routes.router)
-    for router in (health.router, ohif_page.router, archive_proxy.router):
+    for router in (health.router, nninteractive_routes.router, ohif_page.router, archive_proxy.router):
         app.include_router(router, prefix=prefix)
     routes[:] = routes[before:] + routes[:before]
+
+
+def _is_ours(route: APIRoute) -> bool:
+    """Whether a route is this app's own: those that are `async` await what they wait for."""
+    return str(getattr(route.endpoint, "__module__", "")).startswith("lib.")
 
 
 def _run_in_thread(route: APIRoute) -> None:

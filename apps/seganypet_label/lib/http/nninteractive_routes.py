@@ -1,0 +1,407 @@
+"""nnInteractive's remote protocol, as its client 2.6 speaks it: napari, MITK and others click here without a plugin.
+
+Same process, network and caches as /infer. The protocol carries a spacing, but neither where the image lies nor its
+units: it is taken as lying along the axes with that spacing, and its values by the rule for NIfTI files. Refusals are
+401 (who are you), 410 (the session is gone), 503 (no room), 400 and 413 (bad input).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import anyio
+import numpy as np
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import JSONResponse, Response
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.interfaces.utils.app import app_instance
+from numpy.typing import NDArray
+
+from lib.clicks.drawing_sessions import DrawingSession, NoRoom, SessionGone
+from lib.http.infer_route import CLICKS_AT_ONCE
+from lib.http.tokens import note_reader
+from lib.http.watch import note_click
+from lib.store.bad_request import BadRequest
+from lib.store.packed_arrays import pack_array, unpack_array
+from lib.store.volumes import MAX_VOXELS
+from seganypet.clicks import Box, Click, InitialMask, Lasso, Prompt, Scribble, VoxelSet
+from seganypet.clicks.prompts import checked_drawing
+from seganypet.inference.segmenter import checked_click
+from seganypet.pet import PetVolume
+from seganypet.pet.nifti import with_units
+
+if TYPE_CHECKING:
+    from lib.app import SegAnyPETApp
+
+router = APIRouter(prefix="/nninteractive", include_in_schema=False)
+USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
+LEASE, META = "x-lease-token", "X-Meta"
+OCTETS = "application/octet-stream"
+MOST_PROMPTS = 1000
+CAPABILITIES: Mapping[str, Any] = {
+    "supported_interactions": {"points": True, "bbox2d": True, "bbox3d": True, "scribble": True, "lasso": True},
+    "channel_mapping": {},  # of a network's input channels; this one's prompts are not channels
+    "num_interaction_channels": 0,
+    "supports_initial_label": True,
+    "supports_zero_shot_label_refinement": True,
+    "preferred_scribble_thickness": [1, 1, 1],
+    "interaction_decay": 1.0,
+    "inference_session_version": 2,
+    "supports_undo": True,
+    "do_autozoom": True,  # a target is followed as far as it goes, whatever a client says
+    "license": "Apache-2.0",
+}
+_threads: list[anyio.CapacityLimiter] = []
+
+
+@router.get("/healthz")
+def healthz() -> dict[str, str]:
+    """Whether the server answers; asks nobody who they are."""
+    return {"status": "ok"}
+
+
+@router.get("/capabilities")
+def capabilities(user: User = USER) -> dict[str, Any]:
+    """What a client may send."""
+    return dict(CAPABILITIES)
+
+
+@router.post("/claim")
+def claim(user: User = USER) -> dict[str, Any]:
+    """A session of one's own."""
+    sessions = app_instance().drawing_sessions
+    try:
+        session = sessions.claim(user.username)
+    except NoRoom as error:
+        raise HTTPException(503, str(error)) from None
+    return {
+        "lease_token": session.token,
+        "idle_timeout_seconds": sessions.idle_s,
+        "liveness_timeout_seconds": sessions.alive_s,
+    }
+
+
+@router.post("/release")
+def release(request: Request, user: User = USER) -> dict[str, str]:
+    """End a session."""
+    app_instance().drawing_sessions.release(request.headers.get(LEASE, ""), user.username)
+    return {"status": "released"}
+
+
+@router.post("/heartbeat")
+def heartbeat(request: Request, user: User = USER) -> dict[str, float]:
+    """The client still runs; its reader may be idle all the same."""
+    session = _session(request, user, acts=False)
+    return {"remaining_seconds": app_instance().drawing_sessions.remaining_s(session)}
+
+
+@router.get("/lease_status")
+def lease_status(request: Request, user: User = USER) -> dict[str, float]:
+    """How long a session lasts yet; changes nothing."""
+    session = _session(request, user, acts=False, proves=False)
+    sessions = app_instance().drawing_sessions
+    return {"remaining_seconds": sessions.remaining_s(session), "idle_timeout_seconds": sessions.idle_s}
+
+
+@router.post("/set_image")
+async def set_image(request: Request, user: User = USER) -> Response:
+    """An image [1, ., ., .] with its spacing; prompts begin afresh, and it is encoded in the background."""
+    return await _with_body(request, user, _set_image)
+
+
+@router.post("/set_target_buffer")
+async def set_target_buffer(request: Request, user: User = USER) -> Response:
+    """The client's mask is empty; it has the image's shape."""
+
+    def work(session: DrawingSession, body: Mapping[str, Any]) -> JSONResponse:
+        volume = _volume(session)
+        if body.get("shape") != list(volume.shape):
+            wanted, given = list(volume.shape), f"{body.get('shape')!r}"[:100]
+            wanted, given = list(volume.shape), f"{body.get('shape')!r}"[:100]
+            raise BadRequest(f"the target buffer must have the image's shape {wanted}, got {given}")
+        session.show_nothing()
+        return JSONResponse({"status": "ok"})
+
+    return await _with_json(request, user, work)
+
+
+@router.post("/set_do_autozoom")
+async def set_do_autozoom(request: Request, user: User = USER) -> Response:
+    """Taken and without effect: a target is always followed as far as it goes."""
+    return await _with_json(request, user, lambda session, body: JSONResponse({"status": "ok"}))
+
+
+@router.post("/reset_interactions")
+async def reset_interactions(request: Request, user: User = USER) -> Response:
+    """Forget the prompts; the client empties its mask."""
+
+    def work(session: DrawingSession, body: Mapping[str, Any]) -> JSONResponse:
+        session.forget()
+        return JSONResponse({"status": "ok"})
+
+    return await _with_json(request, user, work)
+
+
+@router.post("/add_point_interaction")
+async def add_point(request: Request, user: User = USER) -> Response:
+    """A click: `coordinates`, voxel indices in the image's own order."""
+
+    def work(session: DrawingSession, body: Mapping[str, Any]) -> Response:
+        given = body.get("coordinates")
+        if not _are_numbers(given, 3):
+            raise BadRequest(f"coordinates must be three voxel indices, got {given!r}"[:200])
+        try:
+            prompt = checked_click(
+                Click((given[0], given[1], given[2]), _positive(body)), len(session.prompts), _volume(session).shape
+            )
+        except (ValueError, OverflowError) as error:
+            raise BadRequest(str(error)) from None
+        return _add(session, prompt, body)
+
+    return await _with_json(request, user, work)
+
+
+@router.post("/add_bbox_interaction")
+async def add_bbox(request: Request, user: User = USER) -> Response:
+    """A box: `bbox_coords`, three half-open ranges; what lies outside the image is cut off."""
+
+    def work(session: DrawingSession, body: Mapping[str, Any]) -> Response:
+        ranges = _ranges(body.get("bbox_coords"), "bbox_coords")
+        shape = _volume(session).shape
+        kept = [(max(0, low), min(n, high)) for (low, high), n in zip(ranges, shape, strict=True)]
+        if any(low >= high for low, high in kept):
+            raise BadRequest(f"the box {ranges} holds no voxel of the image of {list(shape)}")
+        return _add(session, Box((kept[0], kept[1], kept[2]), _positive(body)), body)
+
+    return await _with_json(request, user, work)
+
+
+@router.post("/add_scribble_interaction")
+async def add_scribble(request: Request, user: User = USER) -> Response:
+    """A stroke: an array of the image's shape, or of `interaction_bbox` in the header's JSON; what is not 0 counts."""
+    return await _with_body(request, user, partial(_draw, Scribble))
+
+
+@router.post("/add_lasso_interaction")
+async def add_lasso(request: Request, user: User = USER) -> Response:
+    """A contour, or what it surrounds, as a stroke is sent."""
+    return await _with_body(request, user, partial(_draw, Lasso))
+
+
+@router.post("/add_initial_seg_interaction")
+async def add_initial_seg(request: Request, user: User = USER) -> Response:
+    """A mask to go on from, which the client shows already; it takes the place of all prompts before."""
+
+    def work(session: DrawingSession, body: Mapping[str, Any], array: NDArray[Any]) -> Response:
+        shape = _volume(session).shape
+        if array.shape != shape:
+            raise BadRequest(f"the mask must have the image's shape {list(shape)}, got {list(array.shape)}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise BadRequest("the mask must be finite, got NaN or infinity")
+        session.start_from(InitialMask(VoxelSet.of(array) if array.any() else None))
+        return _unchanged(ran=bool(body.get("run_prediction")))
+
+    return await _with_body(request, user, work)
+
+
+@router.post("/predict")
+async def predict(request: Request, user: User = USER) -> Response:
+    """Answer the prompts that were sent without asking for an answer."""
+
+    def work(session: DrawingSession, body: Mapping[str, Any]) -> Response:
+        _volume(session)
+        return _answer(session, session.prompts) if session.waiting else _unchanged(ran=False)
+
+    return await _with_json(request, user, work)
+
+
+@router.post("/undo")
+async def undo(request: Request, user: User = USER) -> Response:
+    """Take the newest prompt back."""
+
+    def work(session: DrawingSession, body: Mapping[str, Any]) -> Response:
+        _volume(session)
+        return _answer(session, session.prompts[:-1]) if session.prompts else _unchanged(ran=False)
+
+    return await _with_json(request, user, work)
+
+
+# --- what the routes share
+
+
+def _session(request: Request, user: User, *, acts: bool = True, proves: bool = True) -> DrawingSession:
+    note_reader(user)
+    token = request.headers.get(LEASE, "")
+    try:
+        found: DrawingSession = app_instance().drawing_sessions.of(token, user.username, acts=acts, proves=proves)
+    except SessionGone as error:
+        raise HTTPException(410, str(error)) from None
+    return found
+
+
+async def _with_json(
+    request: Request, user: User, work: Callable[[DrawingSession, Mapping[str, Any]], Response]
+) -> Response:
+    session = _session(request, user)
+    content = await _read(request, 2**20)
+
+    def run() -> Response:
+        with session.lock:
+            return work(session, _json(content or b"{}", "the body"))
+
+    return await _in_thread(user, run)
+
+
+async def _with_body(
+    request: Request, user: User, work: Callable[[DrawingSession, Mapping[str, Any], NDArray[Any]], Response]
+) -> Response:
+    session = _session(request, user)
+    most = MAX_VOXELS * 4
+    meta = request.headers.get(META, "{}")
+    content = await _read(request, most)
+
+    def run() -> Response:
+        array = unpack_array(content, most_bytes=most)
+        with session.lock:
+            return work(session, _json(meta.encode(), META), array)
+
+    return await _in_thread(user, run)
+
+
+async def _read(request: Request, most: int) -> bytes:
+    parts, length = [], 0
+    async for part in request.stream():
+        length += len(part)
+        if length > most:
+            raise HTTPException(413, f"a body of more than {most / 2**20:.0f} MB is not taken here")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _in_thread(user: User, work: Callable[[], Response]) -> Response:
+    if not _threads:
+        _threads.append(anyio.CapacityLimiter(CLICKS_AT_ONCE))
+
+    def run() -> Response:
+        note_reader(user)
+        return work()
+
+    return await anyio.to_thread.run_sync(run, limiter=_threads[0])
+
+
+def _json(content: bytes, what: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(content)
+    except ValueError as error:
+        raise BadRequest(f"{what} is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise BadRequest(f"{what} must be a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _set_image(session: DrawingSession, body: Mapping[str, Any], array: NDArray[Any]) -> JSONResponse:
+    if array.ndim != 4 or array.shape[0] != 1:
+        raise BadRequest(f"an image must be [1, ., ., .], one channel of three axes, got {list(array.shape)}")
+    properties = body.get("image_properties") or {}
+    spacing = properties.get("spacing", [1.0, 1.0, 1.0]) if isinstance(properties, dict) else None
+    if not _are_numbers(spacing, 3) or not all(np.isfinite(mm) and mm > 0 for mm in spacing):
+        raise BadRequest(f"spacing must be three numbers above 0 (mm), got {spacing!r}"[:200])
+    app: SegAnyPETApp = app_instance()
+    try:
+        app.drawing_sessions.check_room(session, array[0].size * 4)
+        voxels = np.asfortranarray(array[0], dtype=np.float32)
+        volume = with_units(voxels, np.diag([*map(float, spacing), 1.0]), Path("the image"), None)
+    except NoRoom as error:
+        raise HTTPException(503, str(error)) from None
+    except ValueError as error:
+        raise BadRequest(f"the image cannot be read: {error}") from None
+    session.begin(dataclasses.replace(volume, source=None))
+    image = session.volume
+    assert image is not None
+    app.ahead.open(f"image {image.content_hash[:8]}", lambda: image)
+    return JSONResponse({"original_image_shape": list(array.shape)})
+
+
+def _draw(
+    kind: type[Scribble] | type[Lasso], session: DrawingSession, body: Mapping[str, Any], array: NDArray[Any]
+) -> Response:
+    shape = _volume(session).shape
+    start = (0, 0, 0)
+    if body.get("interaction_bbox") is not None:
+        ranges = _ranges(body["interaction_bbox"], "interaction_bbox")
+        if array.shape != tuple(high - low for low, high in ranges):
+            raise BadRequest(f"the drawing must fill its interaction_bbox {ranges}, got {list(array.shape)}")
+        start = (ranges[0][0], ranges[1][0], ranges[2][0])
+    elif array.shape != shape:
+        raise BadRequest(f"the drawing must have the image's shape {list(shape)}, got {list(array.shape)}")
+    try:
+        prompt = kind(VoxelSet.of(array, start), _positive(body))
+        checked_drawing(prompt, len(session.prompts), shape)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+    return _add(session, prompt, body)
+
+
+def _add(session: DrawingSession, prompt: Prompt, body: Mapping[str, Any]) -> Response:
+    prompts = (*session.prompts, prompt)
+    if len(prompts) > MOST_PROMPTS:
+        raise BadRequest(f"{len(prompts)} prompts are too many; at most {MOST_PROMPTS} are answered")
+    if body.get("run_prediction", True):
+        return _answer(session, prompts)
+    session.keep(prompts)
+    return _unchanged(ran=False)
+
+
+def _answer(session: DrawingSession, prompts: tuple[Prompt, ...]) -> Response:
+    start = time.perf_counter()
+    try:
+        box, mask, details = session.answer(app_instance().weights.segmenter(), prompts)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+    if details is not None:
+        stages = {f"{name}_s": getattr(details, f"{name}_s") for name in ("prepare", "encode", "decode")}
+        note_click({**stages, "total_s": time.perf_counter() - start}, encoded=details.windows_encoded > 0)
+    if box is None:
+        return _unchanged(ran=True)
+    voxels = mask[box].view(np.uint8)
+    meta = {"ran_prediction": True, "bbox": [[side.start, side.stop] for side in box]}
+    return Response(pack_array(voxels), media_type=OCTETS, headers={META: json.dumps(meta)})
+
+
+def _unchanged(*, ran: bool) -> Response:
+    return Response(b"", media_type=OCTETS, headers={META: json.dumps({"ran_prediction": ran, "bbox": None})})
+
+
+def _volume(session: DrawingSession) -> PetVolume:
+    if session.volume is None:
+        raise BadRequest("there is no image yet: send one first")
+    return session.volume
+
+
+def _positive(body: Mapping[str, Any]) -> bool:
+    value = body.get("include_interaction")
+    if not isinstance(value, bool):
+        raise BadRequest(f"include_interaction must be true or false, got {value!r}"[:200])
+    return value
+
+
+def _ranges(value: Any, name: str) -> list[tuple[int, int]]:
+    good = isinstance(value, list) and len(value) == 3 and all(_are_numbers(side, 2) for side in value)
+    if not good or not all(float(n).is_integer() and abs(n) < 2**31 for side in value for n in side):
+        raise BadRequest(f"{name} must be three half-open ranges of whole numbers, got {value!r}"[:200])
+    return [(int(low), int(high)) for low, high in value]
+
+
+def _are_numbers(value: Any, length: int) -> TypeGuard[list[float]]:
+    return (
+        isinstance(value, list)
+        and len(value) == length
+        and all(isinstance(one, int | float) and not isinstance(one, bool) and abs(one) < 2**53 for one in value)
+    )

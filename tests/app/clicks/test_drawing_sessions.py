@@ -1,0 +1,81 @@
+"""Sessions of readers who draw: claimed, kept alive, ended by two clocks, bounded."""
+
+import numpy as np
+import pytest
+from lib.clicks.drawing_sessions import DrawingSessions, NoRoom, SessionGone
+
+from seganypet.pet import PetVolume
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def sessions(clock):
+    return DrawingSessions(2, 4000, idle_s=600, alive_s=60, clock=clock)
+
+
+def test_a_session_is_its_readers_alone(sessions):
+    token = sessions.claim("ann").token
+    assert sessions.of(token, "ann").token == token
+    for other in ("bob", ""):
+        with pytest.raises(SessionGone, match="claim a new one"):
+            sessions.of(token, other)
+    sessions.release(token, "bob")
+    assert len(sessions) == 1
+    sessions.release(token, "ann")
+    with pytest.raises(SessionGone):
+        sessions.of(token, "ann")
+
+
+def test_a_program_that_is_silent_loses_its_session(sessions, clock):
+    session = sessions.claim("")
+    for _ in range(5):
+        clock.now += 50
+        sessions.of(session.token, "", acts=False)  # heartbeats
+    clock.now += 61
+    with pytest.raises(SessionGone):
+        sessions.of(session.token, "")
+
+
+def test_a_reader_who_does_nothing_loses_it_though_the_program_runs(sessions, clock):
+    session = sessions.claim("")
+    for _ in range(12):
+        clock.now += 50
+        sessions.of(session.token, "", acts=False)
+    assert sessions.remaining_s(session) == 0
+    clock.now += 1
+    with pytest.raises(SessionGone):
+        sessions.of(session.token, "", acts=False)
+
+
+def test_looking_keeps_nothing_alive(sessions, clock):
+    session = sessions.claim("")
+    clock.now += 50
+    sessions.of(session.token, "", acts=False, proves=False)
+    clock.now += 20
+    with pytest.raises(SessionGone):
+        sessions.of(session.token, "")
+
+
+def test_sessions_and_their_images_are_bounded(sessions, clock):
+    first, second = sessions.claim(""), sessions.claim("")
+    with pytest.raises(NoRoom, match="all 2 sessions"):
+        sessions.claim("")
+    first.begin(PetVolume(np.ones((10, 10, 8), np.float32), np.eye(4)))
+    sessions.check_room(first, 4000)  # in place of its own
+    with pytest.raises(NoRoom, match="no room"):
+        sessions.check_room(second, 801)
+    sessions.check_room(second, 800)
+    clock.now += 61
+    assert len(sessions) == 0
+    sessions.check_room(sessions.claim(""), 4000)
