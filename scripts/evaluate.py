@@ -1,6 +1,6 @@
 """Dice and surface Dice after 1, 3 and 5 clicks on a data list, by lesion volume and situation, beside a 41 % region.
 
-Each click is at the middle of the largest error.
+Each click is at the middle of the largest error; --reader box, lasso or scribble draws instead.
 
 python scripts/evaluate.py --data_list runs/phantoms/data_list.json --section validation --output runs/evaluation.json
 """
@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
+from seganypet.clicks.simulated_reader import READERS
 from seganypet.data import read_data_list
-from seganypet.evaluation.report import TargetResult, as_rows, stability, summarise
+from seganypet.evaluation.report import TargetResult, areas, as_rows, stability, summarise
 from seganypet.evaluation.study_evaluator import StudyEvaluator
 
 EMBEDDED_WEIGHTS = Path(__file__).resolve().parents[1] / "bundle" / "models" / "model.pt"
@@ -32,6 +33,7 @@ def evaluate(
     max_organs: int | None = None,
     device: str | None = None,
     rules: bool = True,
+    reader: str = "click",
     workers: int | None = None,
 ) -> None:
     """Evaluate weights on one section of a data list and print a table.
@@ -47,9 +49,12 @@ def evaluate(
         max_organs: at most so many organs of a study.
         device: cpu or cuda.
         rules: make answers obey their clicks; False evaluates the network's own.
+        reader: click, box (and clicks after it), lasso or scribble.
         workers: processes that share the studies, by default one a core; 1 on a GPU.
     """
     try:
+        if reader not in READERS:
+            raise ValueError(f"--reader must be one of {', '.join(READERS)}, got {reader!r}")
         entries = read_data_list(data_list)[section]
         evaluator = StudyEvaluator(
             weights,
@@ -59,6 +64,7 @@ def evaluate(
             baselines=baselines,
             leave_out=tuple(leave_out),
             max_organs=max_organs,
+            reader=reader,
         )
         evaluator.segmenter()  # bad weights are named before any process starts
     except (ValueError, KeyError, FileNotFoundError) as error:
@@ -69,10 +75,12 @@ def evaluate(
     for found in tqdm(evaluator.all(entries, workers), total=len(entries), unit="study"):
         results += found
     print(summarise(results, [k for k in (1, 3, 5) if k <= clicks]))
-    print(f"\n{stability(results)}")
+    print(f"\n{stability(results)}\n{areas(results)}")
     if output is not None:
         Path(output).parent.mkdir(parents=True, exist_ok=True)
-        Path(output).write_text(json.dumps({"weights": str(weights), "targets": as_rows(results)}, indent=1))
+        Path(output).write_text(
+            json.dumps({"weights": str(weights), "reader": reader, "targets": as_rows(results)}, indent=1)
+        )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import torch
 from seganypet.clicks import Click
 from seganypet.evaluation.metrics import dice, dice_per_click, surface_dice
 from seganypet.evaluation.protocol import click_curve
-from seganypet.evaluation.report import TargetResult, band, stability, summarise
+from seganypet.evaluation.report import TargetResult, areas, band, stability, summarise
 from seganypet.evaluation.situation import situations
 from seganypet.evaluation.threshold_region import best_threshold_dice, threshold_region
 from seganypet.pet import PetVolume
@@ -155,3 +155,9 @@ def test_situations_of_lesions():
     assert situations(volume, node, lesions) == ("clustered",)
     assert situations(volume, cold, lesions) == ("beside a hot organ",)
     assert situations(volume, node, node) == ("alone",)
+
+
+def test_areas_by_hand():
+    row = TargetResult("a", "lesion", True, 1.0, [0.5, 1.0])
+    # from 0 to 0.5 and from 0.5 to 1, a step each: (0.25 + 0.75) / 2
+    assert areas([row]) == "area under Dice over the prompts: lesions 0.50, organs –"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy import ndimage
+from scipy.integrate import trapezoid
 
-from seganypet.clicks import Click
+from seganypet.clicks import Click, Prompt
 from seganypet.data.data_list import Entry
 from seganypet.data.label_reading import read_label_map
 from seganypet.data.targets import is_lesion
@@ -86,6 +87,7 @@ def evaluate_entries(
     baselines: bool = True,
     leave_out: Collection[str] = (),
     max_organs: int | None = None,
+    reader: str = "click",
 ) -> Iterator[list[TargetResult]]:
     """The click protocol on every target of every study, one study's results at a time.
 
@@ -96,13 +98,20 @@ def evaluate_entries(
         baselines: whether to run the 41 % region and the best threshold, on lesions.
         leave_out: label names that are no targets.
         max_organs: at most so many organs of a study, in the order of their values.
+        reader: what is drawn, see `next_prompt`.
 
     Raises:
         ValueError: a label map that cannot be used.
     """
     for entry in entries:
         yield evaluate_study(
-            segmenter, entry, clicks=clicks, baselines=baselines, leave_out=leave_out, max_organs=max_organs
+            segmenter,
+            entry,
+            clicks=clicks,
+            baselines=baselines,
+            leave_out=leave_out,
+            max_organs=max_organs,
+            reader=reader,
         )
 
 
@@ -114,6 +123,7 @@ def evaluate_study(
     baselines: bool = True,
     leave_out: Collection[str] = (),
     max_organs: int | None = None,
+    reader: str = "click",
 ) -> list[TargetResult]:
     """The click protocol on every target of one study; arguments as in `evaluate_entries`."""
     volume = read_pet(entry.image)
@@ -126,7 +136,7 @@ def evaluate_study(
         if not lesion and max_organs is not None and organs > max_organs:
             continue
         where = situations(volume, target, lesions) if lesion else ()
-        results.append(_evaluate(segmenter, entry, volume, name, lesion, target, clicks, baselines, where))
+        results.append(_evaluate(segmenter, entry, volume, name, lesion, target, clicks, baselines, where, reader))
     return results
 
 
@@ -140,22 +150,25 @@ def _evaluate(
     clicks: int,
     baselines: bool,
     where: tuple[str, ...],
+    reader: str,
 ) -> TargetResult:
     spacing = volume.spacing_mm
     with_threshold = baselines and lesion
     threshold = (
-        click_curve(lambda made: threshold_region(volume, made), target, spacing, clicks) if with_threshold else None
+        click_curve(lambda made: threshold_region(volume, cast(Sequence[Click], made)), target, spacing, clicks)
+        if with_threshold
+        else None
     )
     nsd: list[float] = []
     answer_ml: list[float] = []
 
-    def segment(made: Sequence[Click]) -> np.ndarray:
+    def segment(made: Sequence[Prompt]) -> np.ndarray:
         mask = segmenter.segment(volume, made)
         nsd.append(surface_dice(mask, target, spacing))
         answer_ml.append(float(mask.sum()) * volume.voxel_volume_ml)
         return mask
 
-    curve = click_curve(segment, target, spacing, clicks)
+    curve = click_curve(segment, target, spacing, clicks, reader)
     missing = clicks - len(nsd)  # nothing was wrong any more
     return TargetResult(
         image=str(entry.image),
@@ -246,6 +259,17 @@ def stability(results: Iterable[TargetResult]) -> str:
         f"from 1 to {curves.shape[1]} clicks the mean Dice's worst step is {step:+.4f};"
         f" {below:.1%} of {len(curves)} targets end more than 0.05 below their best"
     )
+
+
+def areas(results: Iterable[TargetResult]) -> str:
+    """Area under the curve of Dice over the prompts, from none (Dice 0) to the last, by the trapezoid rule, over their
+    number: 1 would be a perfect answer that needs no prompt. The means of lesions and of organs."""
+    groups: dict[str, list[float]] = {"lesions": [], "organs": []}
+    for result in results:
+        area = float(trapezoid([0.0, *result.dice]) / len(result.dice))
+        groups["lesions" if result.lesion else "organs"].append(area)
+    means = ", ".join(f"{name} {_mean(values)}" for name, values in groups.items())
+    return f"area under Dice over the prompts: {means}"
 
 
 def as_rows(results: Iterable[TargetResult]) -> list[dict[str, Any]]:

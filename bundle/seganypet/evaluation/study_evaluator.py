@@ -24,7 +24,7 @@ class StudyEvaluator:
         weights: model.pt or a released .pth.
         device: where the network runs.
         rules: whether answers are made to obey their clicks.
-        clicks, baselines, leave_out, max_organs: as in `evaluate_entries`.
+        clicks, baselines, leave_out, max_organs, reader: as in `evaluate_entries`.
     """
 
     weights: str
@@ -34,6 +34,7 @@ class StudyEvaluator:
     baselines: bool = True
     leave_out: tuple[str, ...] = ()
     max_organs: int | None = None
+    reader: str = "click"
 
     def segmenter(self) -> ClickSegmenter:
         """A segmenter of these weights.
@@ -74,6 +75,7 @@ class StudyEvaluator:
             baselines=self.baselines,
             leave_out=self.leave_out,
             max_organs=self.max_organs,
+            reader=self.reader,
         )
         segmenter.clear()
         return results

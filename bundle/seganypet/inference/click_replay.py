@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +25,8 @@ from torch import Tensor
 
 from seganypet.data.preprocessing import WorkingGrid, WorkingImage
 from seganypet.inference.click_rules import Cell, obey_clicks
+from seganypet.inference.drawn_prompt import Drawing, drawn_prompt
+from seganypet.inference.prompt_steps import drawn_voxels
 from seganypet.inference.tiles import Blend, Box, Tiles, blend, cells_leaving, hand_over, next_window, paint
 from seganypet.inference.window_encoder import WindowEncoder
 from seganypet.inference.windows import Origin, Point, contains, place_window
@@ -39,10 +43,14 @@ SURER_BY = 1.0  # which answers where its own logit there is higher by this
 
 @dataclass(frozen=True)
 class WorkingClick:
-    """A click as mm along the working axes from the volume's centre, the same place on every rung."""
+    """A click as mm along the working axes from the volume's centre, the same place on every rung.
+
+    A positive one may stand for a drawing, which the network gets as the mask prompt of a target's first answer.
+    """
 
     point_mm: Point
     positive: bool
+    drawing: Drawing | None = None
 
 
 @dataclass(frozen=True)
@@ -177,9 +185,9 @@ class ClickReplay:
             for n, rung in enumerate(encoder.rungs)
         ]
 
-    def click_at(self, ijk: Point, positive: bool) -> WorkingClick:
+    def click_at(self, ijk: Point, positive: bool, drawing: Drawing | None = None) -> WorkingClick:
         """A click at a voxel index of the volume."""
-        return WorkingClick(self.rungs[-1].grid.from_centre_mm(ijk), positive)
+        return WorkingClick(self.rungs[-1].grid.from_centre_mm(ijk), positive, drawing)
 
     def advance(self, state: ClickState, click: WorkingClick) -> ClickState:
         """The answer after one click more."""
@@ -219,6 +227,11 @@ class ClickReplay:
         """The target after a click that falls into one of its windows, on its own rung or a coarser one."""
         rung, clicks = self.rungs[target.rung], (*target.clicks, click)
         handed = blend(target.tiles, rung.stride) if target.tiles else None
+        if click.drawing is not None and handed is None and self.encoder.net.settings.drawn_masks:
+            while rung.number < len(self.rungs) - 1 and not self._holds(rung, target.roots[0], click.drawing):
+                rung = self.rungs[rung.number + 1]
+                target = Target(rung.number, self._roots(rung, clicks), target.clicks)
+            handed = drawn_prompt(click.drawing, self.volume.shape, rung.grid, target.roots[0], rung.size, rung.stride)
         while rung.number < len(self.rungs) - 1:
             (root,) = target.roots[:1]
             tiles = {root: self.decode(rung, root, clicks, handed)}
@@ -240,6 +253,12 @@ class ClickReplay:
             handed = hand_over(whole, rung.grid, coarser.grid, roots[0], coarser.cells, coarser.stride)
             target, rung = Target(coarser.number, roots, clicks), coarser
         return self._follow(target, rung, clicks, click, handed)
+
+    def _holds(self, rung: RungView, window: Origin, drawing: Drawing) -> bool:
+        """Whether a window holds a drawing."""
+        box = drawn_voxels(drawing)
+        corners: Iterable[Any] = product(*((a, a + n - 1) for a, n in zip(box.start, box.shape, strict=True)))
+        return all(rung.contains(window, self.click_at(corner, True)) for corner in corners)
 
     def _volume_ml(self, target: Target) -> float:
         return float(target.mask.sum()) * self.volume.voxel_volume_ml

@@ -24,7 +24,7 @@ from seganypet.inference.click_replay import ClickReplay, ClickState, Tally
 from seganypet.inference.click_rules import Cell, force_voxels
 from seganypet.inference.compute_gate import ComputeGate
 from seganypet.inference.mask_refinement import refine_by
-from seganypet.inference.prompt_steps import Paint, Step, apply_steps, steps_of
+from seganypet.inference.prompt_steps import DrawnClick, Paint, Step, apply_steps, steps_of
 from seganypet.inference.window_encoder import WindowEncoder
 from seganypet.networks.settings import NetworkSettings
 from seganypet.pet import PetVolume
@@ -336,7 +336,8 @@ class ClickSegmenter:
         return 0, ClickState()
 
     def _next_state(self, replay: ClickReplay, state: ClickState, clicks: tuple[Click, ...]) -> tuple[ClickState, bool]:
-        click = replay.click_at(clicks[-1].ijk, clicks[-1].positive)
+        drawing = clicks[-1].drawing if isinstance(clicks[-1], DrawnClick) else None
+        click = replay.click_at(clicks[-1].ijk, clicks[-1].positive, drawing)
         key = (replay.volume.content_hash, clicks)
         return self._states.get_or_make(key, lambda: replay.advance(state, click))
 
@@ -378,4 +379,4 @@ def checked_click(click: Click, index: int, shape: tuple[int, int, int]) -> Clic
             f" by more than half a voxel; indices run from 0 to {tuple(n - 1 for n in shape)}"
         )
     i, j, k = (min(max(p, 0.0), n - 1.0) for p, n in zip(click.ijk, shape, strict=True))
-    return Click((i, j, k), click.positive)
+    return replace(click, ijk=(i, j, k))

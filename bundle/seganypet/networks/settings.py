@@ -53,6 +53,8 @@ class NetworkSettings:
             its window's border goes on on the next coarser one, last on `spacing_mm`. None for the released weights.
         first_answer_offset: added to the logits of the answer to a single click before it is cut at 0. From one click a
             network is cautious, and volumes come out too small; this makes their median right on validation data.
+        drawn_masks: whether the weights were trained on boxes and contours as mask prompts, see `drawn_masks`; else a
+            drawing reaches the network as a click.
         widths: channels of `compact` at strides 2, 4, 8 and 16: its size. Other architectures have their own.
 
     Raises:
@@ -66,6 +68,7 @@ class NetworkSettings:
     points: str = "accumulated"
     finer: tuple[Rung, ...] = ()
     first_answer_offset: float = 0.0
+    drawn_masks: bool = False
     widths: tuple[int, ...] = (16, 32, 96, 192)
 
     def __post_init__(self) -> None:
