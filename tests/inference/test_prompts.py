@@ -1,9 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from fake_networks import ComponentNet, box_volume
 
 from seganypet.clicks import Box, Click, InitialMask, Lasso, Scribble, VoxelSet
 from seganypet.inference import ClickSegmenter
+from seganypet.networks.settings import Rung
 
 CUBE = ((8, 12), (8, 12), (8, 12))
 NEAR = ((16, 20), (8, 12), (8, 12))
@@ -134,3 +137,48 @@ def test_a_drawing_that_leaves_the_volume_is_refused(segmenter, volume, prompt):
     with pytest.raises(ValueError, match=r"prompt 1.*leaves the volume of \[40, 40, 60\]"):
         segmenter.segment(volume, [Click((10, 10, 10)), prompt])
     assert segmenter.segment(volume, [Click((10, 10, 10))]).any()
+
+
+class SeesDrawings(ComponentNet):
+    """Trained on drawings, as its settings say; remembers the mask prompts it got."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.settings = dataclasses.replace(self.settings, drawn_masks=True)
+
+    def last_prompt(self):
+        return self.decoded[-1][2][0, 0].numpy()
+
+
+def test_a_box_reaches_a_network_that_knows_it_as_its_mask_prompt(volume):
+    net = SeesDrawings(stride=1)
+    segmenter = ClickSegmenter(net)
+    segmenter.segment(volume, [Box(CUBE)])
+    prompt = net.last_prompt()
+    assert set(np.unique(prompt)) == {-3.0, 0.0}
+    assert (prompt == 0).sum() == 4**3  # the box's voxels, of 2 mm as the window's
+    first = len(net.decoded)
+    segmenter.segment(volume, [Box(CUBE), Click((17, 9, 9))])
+    assert -3.0 not in np.unique(net.decoded[first][2].numpy())  # from there on the answer before
+    plain = ComponentNet(stride=1)
+    ClickSegmenter(plain).segment(volume, [Box(CUBE)])
+    assert not plain.decoded[-1][2].any()
+
+
+def test_a_lasso_speaks_of_its_plane_and_the_mask_obeys_the_network(volume):
+    net = SeesDrawings(stride=1)
+    plane = ((8, 12), (8, 12), (10, 11))
+    mask = ClickSegmenter(net).segment(volume, [Lasso(drawn(plane))])
+    prompt = net.last_prompt()
+    assert set(np.unique(prompt)) == {-4.0, 0.0, 4.0}
+    assert (prompt == 4).sum() == 4 * 4
+    assert min(len(np.unique(axis)) for axis in np.nonzero(prompt)) == 1
+    assert np.array_equal(mask, cells(CUBE))
+
+
+def test_a_box_larger_than_the_fine_window_begins_on_the_coarser_rung(volume):
+    net = SeesDrawings(stride=1, spacing_mm=4.0, finer=(Rung(2.0, 8),))
+    _, details = ClickSegmenter(net).segment_with_details(volume, [Box(((4, 24), (4, 20), (4, 20)))])
+    assert details.spacing_mm == (4.0,)
+    _, details = ClickSegmenter(net).segment_with_details(volume, [Box(((9, 11), (9, 11), (9, 11)))])
+    assert 2.0 in details.spacing_mm or details.windows_decoded > 1

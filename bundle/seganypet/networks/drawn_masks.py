@@ -1,7 +1,8 @@
 """Boxes and contours as mask prompts, for networks trained on them.
 
-A mask prompt is the logits of an earlier answer, 0 where nothing is known. A box says that the target surely is not
-outside, and perhaps inside; a contour in one plane says what is inside and what is outside it there, and nothing else.
+A mask prompt is the logits of an earlier answer, 0 where nothing is known. A box says that the target is not outside,
+and nothing of its inside: said to be perhaps inside (1, with −8 outside), it came out as large as its box. A contour in
+one plane says what is inside and what is outside it there, and nothing else.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-OUTSIDE_BOX = -8.0
-INSIDE_BOX = 1.0
+OUTSIDE_BOX = -3.0
+INSIDE_BOX = 0.0
 CONTOUR = 4.0
 
 
