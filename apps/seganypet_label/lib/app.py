@@ -32,6 +32,7 @@ from lib.learning.train_task import UpdateModel
 from lib.learning.trained_weights import trained_file
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import StudyStore
+from lib.store.folder_instances import FolderInstances
 from lib.store.names import is_session_id
 from lib.store.volumes import Volumes
 from seganypet.inference import keep_freed_memory
@@ -66,6 +67,9 @@ class SegAnyPETApp(MONAILabelApp):
             description="Organs and lesions of a whole-body PET by clicks",
             labels=list(self.options.labels),
         )
+        store = self.datastore()
+        if isinstance(store, StudyStore):
+            self.folder_instances = FolderInstances(store)
         self.drawing_sessions = DrawingSessions(
             self.options.drawing_sessions,
             self.options.study_mb * MB,

@@ -1,4 +1,4 @@
-"""`/proxy/dicom/…`: how OHIF reaches the archive.
+"""`/proxy/dicom/…`: how OHIF reaches the archive, or the studies folder where there is none.
 
 MONAI Label's own drops the query: OHIF asks for one patient's studies and is answered with everybody's, which it then
 shows as that patient's. It also blocks every other request while the archive thinks.
@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 import anyio
 import requests
 from fastapi import APIRouter, Depends, HTTPException, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
+from lib.http.folder_dicomweb import answer
 from lib.store.archive import TIMEOUT_S
 from lib.store.archive_store import ArchiveStore
+from lib.store.datastore import StudyStore
 from seganypet.pet import PetVolume
 
 if TYPE_CHECKING:
@@ -38,17 +40,29 @@ READER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
 
 @router.get("/{path:path}")
 @router.post("/{path:path}")
-async def forward(request: Request, path: str, user: User = READER) -> StreamingResponse:
+async def forward(request: Request, path: str, user: User = READER) -> Response:
     """Forward a DICOMweb request with its query; `Guard` has let only DICOMweb resources through.
 
     Raises:
-        HTTPException: 404 where the server's studies are a folder.
+        HTTPException: 404 for what a folder does not hold; 405 where it is asked to store.
     """
     app: SegAnyPETApp = app_instance()
     store = app.datastore()
-    if not isinstance(store, ArchiveStore):
-        raise HTTPException(404, "the studies of this server are a folder, not an archive: OHIF cannot open them")
     kind, _, rest = path.partition("/")
+    if isinstance(store, StudyStore) and not isinstance(store, ArchiveStore):
+        if request.method != "GET" or kind == "stow":
+            raise HTTPException(405, "a folder's studies are read over DICOMweb; save labels over /datastore/label")
+        wanted = rest if kind in ("qido", "wado") else path
+        opened = METADATA.fullmatch(wanted)
+        if opened:
+            for group in app.folder_instances.series(opened[1]):
+                uid = str(group[0].header.SeriesInstanceUID)
+                if group[0].path is not None:
+                    app.ahead.open(store.study_id(uid), partial(_volume, app, uid))
+        query, accept = request.query_params.multi_items(), request.headers.get("accept", "")
+        return await anyio.to_thread.run_sync(partial(answer, app.folder_instances, wanted, query, accept))
+    if not isinstance(store, ArchiveStore):
+        raise HTTPException(404, "the studies of this server are not reached over DICOMweb")
     prefixes = {
         "qido": settings.MONAI_LABEL_QIDO_PREFIX,
         "wado": settings.MONAI_LABEL_WADO_PREFIX,
@@ -74,9 +88,9 @@ async def forward(request: Request, path: str, user: User = READER) -> Streaming
         stream=True,
         timeout=TIMEOUT_S,
     )
-    answer: requests.Response = await anyio.to_thread.run_sync(ask)
-    kept = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
-    return StreamingResponse(_content(answer), status_code=answer.status_code, headers=kept)
+    said: requests.Response = await anyio.to_thread.run_sync(ask)
+    kept = {name: said.headers[name] for name in PASSED_BACK if name in said.headers}
+    return StreamingResponse(_content(said), status_code=said.status_code, headers=kept)
 
 
 def _volume(app: SegAnyPETApp, uid: str) -> PetVolume:

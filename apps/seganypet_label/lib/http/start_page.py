@@ -79,7 +79,6 @@ class PageState:
         studies: those shown.
         found: how many there are.
         query: what was searched for.
-        archive: whether the studies lie in an archive, so that OHIF opens them.
         experts: whether readers are taken for experts unless they say otherwise.
     """
 
@@ -89,7 +88,6 @@ class PageState:
     studies: tuple[StudyCard, ...]
     found: int
     query: str
-    archive: bool
     experts: bool = False
 
 
@@ -114,11 +112,8 @@ def page(state: PageState, *, said: str, nonce: str) -> str:
         f"{len(state.studies)} of {state.found} shown" if state.found > len(state.studies) else f"{state.found} found"
     )
     where = (
-        "<em>Read</em> opens a study here: click on what you look for. Or open it in OHIF, or in 3D Slicer with the "
-        "module <em>MONAI Label</em>."
-        if state.archive
-        else "<em>Read</em> opens a study here: click on what you look for. 3D Slicer opens it with the module "
-        "<em>MONAI Label</em>, OHIF where the studies lie in an archive."
+        "<em>Read</em> opens a study here: click on what you look for. Or open it in OHIF where it is DICOM, or in 3D "
+        "Slicer with the module <em>MONAI Label</em>."
     )
     names = "".join(f'<option value="{escape(label)}">' for label in state.labels)
     studies = "".join(_study(card, state) for card in state.studies) or '<p class="none">No study was found.</p>'

@@ -45,7 +45,6 @@ def page_state(app: SegAnyPETApp, query: str) -> PageState:
         studies=tuple(found[:MOST_STUDIES]),
         found=len(found),
         query=query,
-        archive=isinstance(store, ArchiveStore),
         experts=app.options.final_quality == "high",
     )
 
@@ -79,7 +78,7 @@ def _card(store: Any, study: str, entry: Mapping[str, Any], ahead: Mapping[str, 
     encoded = f"{ahead['state']}: {ahead['encoded']} of {ahead['windows'] or '?'} windows" if ahead else ""
     return StudyCard(
         study=study,
-        study_uid=str(about.get("study_uid", "")) if isinstance(store, ArchiveStore) else "",
+        study_uid=str(about.get("study_uid", "")),
         patient=" · ".join(part for part in (_name(about.get("patient")), str(about.get("patient_id", ""))) if part),
         date=str(about.get("date", "")),
         description=str(about.get("description") or about.get("study_description") or info.get("name", "")),
