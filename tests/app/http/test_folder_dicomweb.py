@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import pydicom
 import pytest
 import requests
+from dicomweb_client.api import DICOMwebClient
 from PIL import Image
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 from running_server import Server, start_server
@@ -99,7 +101,17 @@ def test_searches_with_their_filters(folder_server):
     first, rest = search(folder_server, "studies?limit=1"), search(folder_server, "studies?offset=1")
     assert {row.PatientID for row in first + rest} == {"P-ann", "P-bob", "P-eve"}
     assert "no DICOM attribute" in get(folder_server, "qido/studies?Colour=red", 400).json()["detail"]
-    assert "whole numbers" in get(folder_server, "qido/studies?limit=x", 400).json()["detail"]
+    for query, said in (
+        ("limit=x", "whole number"),
+        ("limit=-1", "whole number"),
+        ("StudyDate=yesterday", "YYYYMMDD"),
+        ("includefield=Colour", "no DICOM attribute"),
+    ):
+        assert said in get(folder_server, f"qido/studies?{query}", 400).json()["detail"], query
+    (row,) = search(folder_server, "studies?PatientID=P-ann&includefield=PatientWeight")
+    assert row.PatientWeight == 75
+    (row,) = search(folder_server, "studies?PatientID=P-ann")
+    assert "PatientWeight" not in row
 
 
 @pytest.mark.parametrize("patient", ["P-ann", "P-bob", "P-eve"])
@@ -109,8 +121,10 @@ def test_frames_and_headers_are_the_series(folder_server, patient):
     assert len(headers) == 30
     assert search(folder_server, f"studies/{study}/series/{series}/instances").__len__() == 30
     planes = []
-    for header in map(pydicom.Dataset.from_json, headers):
-        assert "PixelData" not in header
+    for row in headers:
+        link = row.pop("7FE00010")["BulkDataURI"]
+        header = pydicom.Dataset.from_json(row)
+        assert link.endswith(f"/instances/{header.SOPInstanceUID}/bulkdata/7FE00010")
         path = f"wado/studies/{study}/series/{series}/instances/{header.SOPInstanceUID}"
         answer = get(folder_server, f"{path}/frames/1")
         assert "1.2.840.10008.1.2.1" in answer.content[:200].decode("latin-1")
@@ -121,6 +135,35 @@ def test_frames_and_headers_are_the_series(folder_server, patient):
     hot = volume > volume.max() / 2
     assert np.array_equal(hot, hot_block() > 4)
     assert volume[HOT].mean() / volume[0, 0, 0] == pytest.approx(8, rel=0.01)
+
+
+def test_bulk_data_are_had_where_the_headers_point(folder_server):
+    study, series = uids(folder_server, "P-bob")
+    row = get(folder_server, f"wado/studies/{study}/series/{series}/metadata").json()[7]
+    answer = requests.get(row["7FE00010"]["BulkDataURI"], timeout=60)
+    assert answer.status_code == 200
+    (content,) = parts(answer)
+    uid = row["00080018"]["Value"][0]
+    (file,) = [f for f in (folder_server.studies / "bob").glob("*.dcm") if pydicom.dcmread(f).SOPInstanceUID == uid]
+    assert content == pydicom.dcmread(file).PixelData
+    missing = row["7FE00010"]["BulkDataURI"].replace("7FE00010", "00100010")
+    assert requests.get(missing, timeout=60).status_code == 404
+
+
+def test_an_independent_client_reads_a_study_in_many_threads(folder_server):
+    client = DICOMwebClient(f"{folder_server.url}/proxy/dicom", qido_url_prefix="qido", wado_url_prefix="wado")
+    (found,) = client.search_for_studies(search_filters={"PatientID": "P-eve"})
+    study = found["0020000D"]["Value"][0]
+    (series,) = client.search_for_series(study, search_filters={"Modality": "PT"})
+    series_uid = series["0020000E"]["Value"][0]
+    headers = client.retrieve_series_metadata(study, series_uid)
+    instances = [header["00080018"]["Value"][0] for header in headers]
+    with ThreadPoolExecutor(8) as pool:
+        frames = list(pool.map(lambda uid: client.retrieve_instance_frames(study, series_uid, uid, [1])[0], instances))
+    stored = {pydicom.dcmread(f).SOPInstanceUID: f for f in (folder_server.studies / "eve").glob("*.dcm")}
+    for uid, frame in zip(instances, frames, strict=True):
+        assert frame == pydicom.dcmread(stored[uid]).pixel_array.tobytes()
+    assert client.retrieve_instance(study, series_uid, instances[0]).SOPInstanceUID == instances[0]
 
 
 def test_whole_instances_and_pictures(folder_server):

@@ -55,12 +55,13 @@ async def forward(request: Request, path: str, user: User = READER) -> Response:
         wanted = rest if kind in ("qido", "wado") else path
         opened = METADATA.fullmatch(wanted)
         if opened:
-            for group in app.folder_instances.series(opened[1]):
-                uid = str(group[0].header.SeriesInstanceUID)
-                if group[0].path is not None:
-                    app.ahead.open(store.study_id(uid), partial(_volume, app, uid))
+            look = partial(app.folder_instances.series, opened[1])
+            for series in await anyio.to_thread.run_sync(lambda: list(look())):
+                if not series.is_label:
+                    app.ahead.open(series.study_id, partial(_volume, app, series.study_id))
         query, accept = request.query_params.multi_items(), request.headers.get("accept", "")
-        return await anyio.to_thread.run_sync(partial(answer, app.folder_instances, wanted, query, accept))
+        root = f"{str(request.base_url).rstrip('/')}{settings.MONAI_LABEL_API_STR}/proxy/dicom/wado"
+        return await anyio.to_thread.run_sync(partial(answer, app.folder_instances, wanted, query, accept, root))
     if not isinstance(store, ArchiveStore):
         raise HTTPException(404, "the studies of this server are not reached over DICOMweb")
     prefixes = {

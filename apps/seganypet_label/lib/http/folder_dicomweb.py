@@ -2,52 +2,38 @@
 
 from __future__ import annotations
 
-import fnmatch
 import io
+import json
 import re
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from fastapi import HTTPException
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from PIL import Image
-from pydicom.datadict import keyword_for_tag, tag_for_keyword
-from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 
-from lib.store.bad_request import BadRequest
-from lib.store.folder_instances import FolderInstances, Instance
+from lib.http.qido import INSTANCE_KEYS, SERIES_KEYS, STUDY_KEYS, Query, search
+from lib.store.dicom_instance import Instance, Row
+from lib.store.folder_instances import FolderInstances, Series
 from seganypet.pet import PetReadError
 
-DICOM_JSON, DICOM = "application/dicom+json", "application/dicom"
+DICOM_JSON, DICOM, OCTETS = "application/dicom+json", "application/dicom", "application/octet-stream"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 THUMBNAIL = 128
 UID = r"[\d.]{1,64}"
 RESOURCE = re.compile(
-    rf"(?:studies(?:/(?P<study>{UID}))?)?"
-    rf"(?:/?(?P<all_series>series)(?:/(?P<series>{UID}))?)?"
-    rf"(?:/?(?P<all_instances>instances)(?:/(?P<instance>{UID}))?)?"
-    r"(?:/frames/(?P<frames>[\d,]+))?"
-    r"(?:/(?P<form>metadata|rendered|thumbnail))?"
+    rf"(?:studies/(?P<study>{UID})(?=/|$))?"
+    rf"(?:/?series/(?P<series>{UID})(?=/|$))?"
+    rf"(?:/?instances/(?P<instance>{UID})(?=/|$))?"
+    r"(?:/?(?P<search>studies|series|instances)"
+    r"|/frames/(?P<frames>\d{1,7}(?:,\d{1,7})*)(?P<shown>/rendered|/thumbnail)?"
+    r"|/bulkdata/(?P<bulk>[0-9A-Fa-f]{8})|/(?P<form>metadata|rendered|thumbnail))?"
 )
-STUDY_KEYS = (
-    *("StudyDate", "StudyTime", "AccessionNumber", "PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
-    *("StudyInstanceUID", "StudyID", "StudyDescription", "ReferringPhysicianName"),
-)
-SERIES_KEYS = (
-    *("Modality", "SeriesDescription", "SeriesInstanceUID", "SeriesNumber", "SeriesDate", "SeriesTime"),
-    *("StudyInstanceUID", "BodyPartExamined"),
-)
-INSTANCE_KEYS = (
-    *("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "BitsAllocated", "NumberOfFrames"),
-    *("SeriesInstanceUID", "StudyInstanceUID"),
-)
-NO_FILTERS = ("limit", "offset", "includefield", "fuzzymatching")
 
 
-def answer(instances: FolderInstances, path: str, query: Sequence[tuple[str, str]], accept: str = "") -> Response:
+def answer(instances: FolderInstances, path: str, query: Query, accept: str = "", root: str = "") -> Response:
     """The answer to a GET below the DICOMweb root.
 
     Args:
@@ -55,48 +41,111 @@ def answer(instances: FolderInstances, path: str, query: Sequence[tuple[str, str
         path: "studies/<uid>/series" and so on.
         query: of the request, in order.
         accept: of the request; "application/dicom" without multipart sends one instance plainly.
+        root: URL of the DICOMweb root, for what the metadata point to.
 
     Raises:
         BadRequest: a filter that is none.
         HTTPException: 404 for a resource that is not there, 422 for pixels that cannot be decoded.
     """
-    found = RESOURCE.fullmatch(path.strip("/"))
-    if found is None or not path.strip("/"):
+    path = path.strip("/")
+    found = RESOURCE.fullmatch(path)
+    if found is None or not path:
         raise HTTPException(404, f"there is no DICOMweb resource {path!r}"[:200])
     study, series, instance = (found[name] or "" for name in ("study", "series", "instance"))
-    if found["form"] is None and found["frames"] is None and not instance:
-        if found["all_instances"]:
-            return _search(_instances(instances, study, series), INSTANCE_KEYS, query)
-        if found["all_series"] and not series:
-            return _search((_series_row(one) for one in instances.series(study)), SERIES_KEYS, query)
-        if not study and not series:
-            return _search(_studies(instances), STUDY_KEYS, query)
-    chosen = [one for group in instances.series(study, series) for one in group if instance in ("", one.uid)]
+    if found["search"]:
+        return _json(_found(instances, found["search"], study, series, instance, query))
+    chosen = [
+        (group, one)
+        for group in instances.series(study, series)
+        for one in group.instances()
+        if instance in ("", one.uid)
+    ]
     if not chosen:
         raise HTTPException(404, f"there is no DICOM object {path!r} in this folder"[:300])
     try:
-        return _retrieved(chosen, found["frames"], found["form"], accept)
+        if found["form"] == "metadata":
+            return _json([_with_links(one.row, f"{root}/{_place(group, one)}") for group, one in chosen])
+        return _retrieved([one for _, one in chosen], found, accept)
     except PetReadError as error:
         raise HTTPException(422, str(error)) from None
+    except FileNotFoundError:
+        raise HTTPException(404, f"the file of {path!r} is not there any more"[:300]) from None
 
 
-def _retrieved(chosen: list[Instance], frames: str | None, form: str | None, accept: str) -> Response:
-    if form == "metadata":
-        return JSONResponse([_metadata(one) for one in chosen], media_type=DICOM_JSON)
-    if form is not None:
-        middle = chosen[len(chosen) // 2]
-        number = int(frames.split(",")[0]) if frames else 1
-        return _rendered(middle, number, THUMBNAIL if form == "thumbnail" else 0, accept)
-    if frames is not None:
-        stored = chosen[0].frames()
-        numbers = [int(n) for n in frames.split(",") if n]
-        if not numbers or not all(1 <= n <= len(stored) for n in numbers):
-            raise HTTPException(404, f"frames {frames} of {len(stored)} are not there")
-        part = f"application/octet-stream; transfer-syntax={EXPLICIT_LITTLE}"
-        return _multipart("application/octet-stream", part, [stored[n - 1] for n in numbers])
+def _found(instances: FolderInstances, level: str, study: str, series: str, instance: str, query: Query) -> list[Row]:
+    if instance or (level == "studies" and study) or (level == "series" and series):
+        raise HTTPException(404, f"{level} are not searched below what they hold")
+    if level == "studies":
+        return search(_studies(instances), STUDY_KEYS, query)
+    groups = instances.series(study, series)
+    if level == "series":
+        return search(_series(groups), (*SERIES_KEYS, *(() if study else STUDY_KEYS)), query)
+    rows = (one.row for group in groups for one in group.instances())
+    return search(rows, (*INSTANCE_KEYS, "Modality", *(() if study else STUDY_KEYS)), query)
+
+
+def _studies(instances: FolderInstances) -> Iterator[Row]:
+    studies: dict[str, list[Series]] = {}
+    for series in instances.series():
+        studies.setdefault(series.study_uid, []).append(series)
+    for members in studies.values():
+        heads = [head for one in members if (head := one.head()) is not None]
+        if heads:
+            modalities = sorted({value for head in heads for value in head.get("00080060", {}).get("Value", [])})
+            yield {
+                **heads[0],
+                "00080061": {"vr": "CS", "Value": modalities},
+                "00201206": {"vr": "IS", "Value": [len(members)]},
+                "00201208": {"vr": "IS", "Value": [sum(one.count for one in members)]},
+            }
+
+
+def _series(groups: Iterable[Series]) -> Iterator[Row]:
+    for group in groups:
+        head = group.head()
+        if head is not None:
+            yield {**head, "00201209": {"vr": "IS", "Value": [group.count]}}
+
+
+def _place(group: Series, instance: Instance) -> str:
+    return f"studies/{group.study_uid}/series/{group.uid}/instances/{instance.uid}"
+
+
+def _with_links(row: Row, place: str) -> Row:
+    """A header whose large values point to where they are had."""
+    return {
+        tag: {**entry, "BulkDataURI": f"{place}/{entry['BulkDataURI']}"} if "BulkDataURI" in entry else entry
+        for tag, entry in row.items()
+    }
+
+
+def _retrieved(chosen: list[Instance], found: re.Match[str], accept: str) -> Response:
+    if found["form"] or found["shown"]:
+        number = int(found["frames"].split(",")[0]) if found["frames"] else 1
+        form = found["form"] or found["shown"][1:]
+        return _rendered(chosen[len(chosen) // 2], number, THUMBNAIL if form == "thumbnail" else 0, accept)
+    if (found["frames"] or found["bulk"]) and not found["instance"]:
+        raise HTTPException(404, "frames and bulk data are had of one instance")
+    if found["bulk"]:
+        content = chosen[0].bulk(int(found["bulk"], 16))
+        if content is None:
+            raise HTTPException(404, f"there is no binary value {found['bulk']} in this instance")
+        return _multipart(OCTETS, OCTETS, [content])
+    if found["frames"]:
+        contents = chosen[0].frames().contents
+        numbers = [int(number) for number in found["frames"].split(",")]
+        if not all(1 <= number <= len(contents) for number in numbers):
+            raise HTTPException(404, f"frames {found['frames']} of {len(contents)} are not there"[:200])
+        part = f"{OCTETS}; transfer-syntax={EXPLICIT_LITTLE}"
+        return _multipart(OCTETS, part, [contents[number - 1] for number in numbers])
     if len(chosen) == 1 and accept.split(";")[0].strip() == DICOM:
         return Response(chosen[0].whole(), media_type=DICOM)
     return _multipart(DICOM, DICOM, [one.whole() for one in chosen])
+
+
+def _json(rows: list[Row]) -> Response:
+    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    return Response(text.encode("utf-8"), media_type=DICOM_JSON)
 
 
 def _multipart(kind: str, part: str, contents: Iterable[bytes]) -> Response:
@@ -106,101 +155,12 @@ def _multipart(kind: str, part: str, contents: Iterable[bytes]) -> Response:
     return Response(body, media_type=f'multipart/related; type="{kind}"; boundary={boundary}')
 
 
-def _metadata(instance: Instance) -> dict[str, Any]:
-    """DICOM JSON of all but the pixels and what else is large."""
-    sent = Dataset()
-    for element in instance.header:
-        if element.VR not in ("OB", "OW", "OF", "OD", "UN", "OV", "OL") or len(element.value or b"") <= 256:
-            sent[element.tag] = element
-    shown: dict[str, Any] = sent.to_json_dict(suppress_invalid_tags=True)
-    return shown
-
-
-def _studies(instances: FolderInstances) -> Iterable[Dataset]:
-    studies: dict[str, list[list[Instance]]] = {}
-    for series in instances.series():
-        studies.setdefault(str(series[0].header.get("StudyInstanceUID", "")), []).append(series)
-    for members in studies.values():
-        row = _copied(members[0][0].header, STUDY_KEYS)
-        row.ModalitiesInStudy = sorted({str(one[0].header.get("Modality", "")) for one in members})
-        row.NumberOfStudyRelatedSeries = len(members)
-        row.NumberOfStudyRelatedInstances = sum(len(one) for one in members)
-        yield row
-
-
-def _series_row(series: list[Instance]) -> Dataset:
-    row = _copied(series[0].header, [*SERIES_KEYS, *STUDY_KEYS])
-    row.NumberOfSeriesRelatedInstances = len(series)
-    return row
-
-
-def _instances(instances: FolderInstances, study: str, series: str) -> Iterable[Dataset]:
-    for group in instances.series(study, series):
-        for one in group:
-            yield _copied(one.header, [*INSTANCE_KEYS, "Modality", *STUDY_KEYS])
-
-
-def _copied(header: Dataset, keys: Iterable[str]) -> Dataset:
-    row = Dataset()
-    if "SpecificCharacterSet" in header:
-        row.SpecificCharacterSet = header.SpecificCharacterSet
-    for key in keys:
-        if key in header:
-            row[key] = header[key]
-    return row
-
-
-def _search(rows: Iterable[Dataset], keys: Sequence[str], query: Sequence[tuple[str, str]]) -> Response:
-    """QIDO's filters: equal, wildcards, ranges of dates and times, lists of UIDs; then offset and limit."""
-    filters = [_filter(name, value) for name, value in query if name not in NO_FILTERS and value]
-    found = [row for row in rows if all(test(row) for test in filters)]
-    paging = dict(query)
-    try:
-        offset, limit = max(0, int(paging.get("offset", 0))), int(paging.get("limit", len(found)))
-    except ValueError:
-        raise BadRequest("limit and offset must be whole numbers") from None
-    page = found[offset : offset + max(0, limit)]
-    return JSONResponse([row.to_json_dict() for row in page], media_type=DICOM_JSON)
-
-
-def _filter(name: str, value: str) -> Callable[[Dataset], bool]:
-    keyword = name
-    if re.fullmatch(r"[0-9A-Fa-f]{8}", name):
-        keyword = keyword_for_tag(int(name, 16))
-    if not keyword or tag_for_keyword(keyword) is None:
-        raise BadRequest(f"{name!r} is no DICOM attribute to search by"[:200])
-    values = value.split(",") if keyword.endswith("UID") else [value]
-
-    def matches(row: Dataset) -> bool:
-        held = row.get(keyword)
-        several = held if isinstance(held, MultiValue | list) else [held]
-        texts = ["" if one is None else str(one) for one in several]
-        return any(_equal(text, wanted, keyword) for text in texts for wanted in values)
-
-    return matches
-
-
-def _equal(text: str, wanted: str, keyword: str) -> bool:
-    if keyword.endswith(("Date", "Time")) and "-" in wanted:
-        low, _, high = wanted.partition("-")
-        return bool(text) and (not low or text >= low) and (not high or text[: len(high)] <= high)
-    if "*" in wanted or "?" in wanted or keyword == "PatientName":
-        return fnmatch.fnmatchcase(text.lower(), wanted.lower().replace("[", "[[]"))
-    return text == wanted
-
-
 def _rendered(instance: Instance, number: int, side: int, accept: str) -> Response:
     """A frame as a picture, dark where there is much uptake, as PET is read."""
-    stored, header = instance.frames(), instance.header
-    if not 1 <= number <= len(stored):
-        raise HTTPException(404, f"frame {number} of {len(stored)} is not there")
-    rows, columns, bits = int(header.Rows), int(header.Columns), int(header.BitsAllocated)
-    if bits == 1:
-        flat = np.unpackbits(np.frombuffer(stored[number - 1], np.uint8), bitorder="little")[: rows * columns]
-    else:
-        kind = "i" if int(header.get("PixelRepresentation", 0)) else "u"
-        flat = np.frombuffer(stored[number - 1], f"<{kind}{bits // 8}")
-    pixels = flat.reshape(rows, columns).astype(np.float64)
+    frames = instance.frames()
+    if not 1 <= number <= len(frames.contents):
+        raise HTTPException(404, f"frame {number} of {len(frames.contents)} is not there")
+    pixels: Any = frames.pixels(number - 1).astype(np.float64)
     pixels -= pixels.min()
     grey = 255 - 255 * pixels / max(pixels.max(), 1)
     picture = Image.fromarray(grey.astype(np.uint8))

@@ -25,12 +25,11 @@ from lib.store.archive import Archive, ArchiveSeries
 from lib.store.archive_labels import newest_label
 from lib.store.bad_request import BadRequest
 from lib.store.datastore import DICOM, FINAL, StudyStore
-from lib.store.label_maps import read_label_map
 from lib.store.label_quality import LOW
+from lib.store.label_segs import write_label_seg
 from lib.store.mask_files import nifti_bytes
 from lib.store.series_folders import SeriesFolder
 from lib.store.volumes import Volumes
-from seganypet.pet import write_seg
 
 logger = logging.getLogger(__name__)
 
@@ -197,15 +196,10 @@ class ArchiveStore(StudyStore):
     def _send_seg(self, study_id: str, tag: str) -> None:
         info = dict(self.get_label_info(study_id, tag))
         volume = self.volumes.study(*self.source(study_id))[0]
-        labels = read_label_map(Path(self.get_label_uri(study_id, tag)), volume).voxels
-        masks = {target["name"]: labels == target["idx"] for target in info["targets"]}
-        if not masks:
-            return  # nothing is left of the label, which a SEG cannot say
         with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
             file = Path(folder) / "seg.dcm"
-            tracking = {target["name"]: target["tracking_uid"] for target in info["targets"]}
-            made_by = "SEMIAUTOMATIC" if any(target.get("clicks") for target in info["targets"]) else "MANUAL"
-            write_seg(masks, volume, file, tracking_uids=tracking, algorithm_type=made_by)
+            if not write_label_seg(Path(self.get_label_uri(study_id, tag)), info, volume, file):
+                return  # nothing is left of the label, which a SEG cannot say
             try:
                 info["seg"] = self.archive.store(file)
             except (requests.RequestException, OSError) as error:

@@ -1,0 +1,117 @@
+"""Final labels of a folder's studies as DICOM SEG, made in memory when somebody asks: nothing is written.
+
+A label's UIDs are made of the series and of the label file's bytes. So a server that is started again, and two that
+serve one folder, name the same SEG alike, and a label that is saved anew is another SEG.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from monailabel.interfaces.exception import ImageNotFoundException
+from pydicom.uid import generate_uid
+
+from lib.store.datastore import FINAL, StudyStore
+from lib.store.dicom_instance import Instance, instance_of
+from lib.store.label_maps import read_label_map
+from seganypet.inference.byte_cache import ByteCache
+from seganypet.pet import PetVolume, write_seg
+
+logger = logging.getLogger(__name__)
+KEPT_BYTES = 64 * 2**20
+DESCRIPTION = "SegAnyPET segmentation"
+
+
+def write_label_seg(label: Path, info: dict[str, Any], volume: PetVolume, file: Path) -> bool:
+    """Write a label map as a DICOM SEG with a segment per target; False where no target is left in it.
+
+    Raises:
+        ValueError: from `write_seg` and `read_label_map`.
+    """
+    voxels = read_label_map(label, volume).voxels
+    masks = {target["name"]: voxels == target["idx"] for target in info["targets"]}
+    if not masks:
+        return False
+    tracking = {target["name"]: target["tracking_uid"] for target in info["targets"]}
+    made_by = "SEMIAUTOMATIC" if any(target.get("clicks") for target in info["targets"]) else "MANUAL"
+    write_seg(masks, volume, file, tracking_uids=tracking, algorithm_type=made_by, series_description=DESCRIPTION)
+    return True
+
+
+@dataclass(frozen=True)
+class LabelSeg:
+    """A label that can be had as a SEG.
+
+    Args:
+        study_id: the store's.
+        uid: SeriesInstanceUID of the SEG.
+        label: its file.
+        info: what is said of it.
+    """
+
+    study_id: str
+    uid: str
+    label: Path
+    info: dict[str, Any]
+
+
+class LabelSegs:
+    """The SEGs of a store's final labels.
+
+    Args:
+        store: the studies.
+    """
+
+    def __init__(self, store: StudyStore) -> None:
+        self._store = store
+        self._kept: ByteCache[Instance] = ByteCache(KEPT_BYTES, lambda one: len(one.content) + len(one.text))
+        self._digests: dict[Path, tuple[int, str]] = {}
+
+    def of_study(self, study_id: str, series_uid: str) -> LabelSeg | None:
+        """The SEG of a study's final label, not made yet; None where it has none, or an empty one."""
+        try:
+            info = dict(self._store.get_label_info(study_id, FINAL) or {})
+            label = Path(self._store.get_label_uri(study_id, FINAL))
+            if not info.get("targets") or not label.is_file():
+                return None
+            digest = self._digest(label)
+        except (OSError, ImageNotFoundException):  # it went away meanwhile
+            return None
+        return LabelSeg(study_id, str(generate_uid(entropy_srcs=[series_uid, "seg", digest])), label, info)
+
+    def instance(self, seg: LabelSeg) -> Instance | None:
+        """The SEG, made once however many ask at a time; None, with the reason in the log, where it cannot be."""
+        try:
+            return self._kept.get_or_make(seg.uid, lambda: self._made(seg))[0]
+        except (ValueError, OSError, ImageNotFoundException) as error:
+            logger.warning("the label of %s is not shown as a DICOM SEG: %s", seg.study_id, error)
+            return None
+
+    def _digest(self, label: Path) -> str:
+        stamp = label.stat().st_mtime_ns
+        known = self._digests.get(label)
+        if known is None or known[0] != stamp:
+            known = self._digests[label] = (stamp, hashlib.blake2b(label.read_bytes(), digest_size=16).hexdigest())
+        return known[1]
+
+    def _made(self, seg: LabelSeg) -> Instance:
+        volume = self._store.volumes.study(*self._store.source(seg.study_id))[0]
+        with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
+            file = Path(folder) / "seg.dcm"
+            if not write_label_seg(seg.label, seg.info, volume, file):
+                raise ValueError("no target is left in it")
+            dataset = pydicom.dcmread(file)
+        dataset.SeriesInstanceUID = seg.uid
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid(
+            entropy_srcs=[seg.uid, "instance"]
+        )
+        content = io.BytesIO()
+        dataset.save_as(content)
+        return instance_of(dataset, content=content.getvalue())
