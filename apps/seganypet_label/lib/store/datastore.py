@@ -67,8 +67,9 @@ class StudyStore(SharedIndex):
         self.root = Path(folder)
         self._series: list[SeriesFolder] | None = None  # looked for once the index is known, which names them
         patterns = tuple(f"*{extension}" for extension in IMAGE_EXTENSIONS)
-        remove_drafts(self.root)
         super().__init__(folder, extensions=patterns, auto_reload=auto_reload)
+        if not self.read_only:
+            remove_drafts(self.root)
 
     # --- studies
 
@@ -109,7 +110,7 @@ class StudyStore(SharedIndex):
             return ""
         if series_uid is None:
             return str(path.resolve())
-        file = self.root / PRIVATE / "images" / f"{self.study_id(image_id)}.nii.gz"
+        file = self.scratch / "images" / f"{self.study_id(image_id)}.nii.gz"
         made_of = file.with_name(f"{file.name}.made_of")
         with self._converting:
             # by content: a header that was corrected in place changes the SUV, and no folder's time

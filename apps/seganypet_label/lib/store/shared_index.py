@@ -1,6 +1,7 @@
 """MONAI Label's local store made safe for many callers.
 
-MONAI Label 0.8.5 empties and refills its index in place while others read it, and rewrites the index file in place.
+MONAI Label 0.8.5 empties and refills its index in place while others read it, rewrites the index file in place, and
+does not start on a folder it may not write to.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import logging
+import os
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +20,11 @@ from typing import Any
 from filelock import FileLock
 from monailabel.datastore.local import LocalDatastore
 
+from lib.store.kept_files import PRIVATE
 from seganypet.whole_file import whole_file
+
+logger = logging.getLogger(__name__)
+LABELS = "labels"
 
 
 class SharedIndex(LocalDatastore):
@@ -31,10 +39,37 @@ class SharedIndex(LocalDatastore):
     def __init__(self, folder: str, *, extensions: tuple[str, ...], auto_reload: bool) -> None:
         self.root = Path(folder)
         self._lock = threading.RLock()
-        super().__init__(folder, extensions=extensions, auto_reload=auto_reload)
+        self._aside: tempfile.TemporaryDirectory[str] | None = None  # what a folder that is read-only cannot take
+        labels_dir = LABELS
+        if self.root.is_dir() and not os.access(self.root, os.W_OK):
+            self._aside = tempfile.TemporaryDirectory(prefix="seganypet-read-only-")
+            labels_dir = str(_labels_aside(self.root / LABELS, Path(self._aside.name) / LABELS))
+            logger.warning("the studies folder %s is read-only: studies are read, labels cannot be saved", folder)
+        super().__init__(folder, extensions=extensions, auto_reload=auto_reload, labels_dir=labels_dir)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the folder could not be written to when the store was opened."""
+        return self._aside is not None
+
+    @property
+    def scratch(self) -> Path:
+        """Folder of files that can be made again: the server's own in the studies folder, or one in the system's."""
+        return Path(self._aside.name) if self._aside else self.root / PRIVATE
+
+    @property
+    def _lock_file(self) -> str:
+        """MONAI Label's lock between processes; in a folder that none can write to it keeps nobody from anything."""
+        return str((Path(self._aside.name) if self._aside else self.root) / ".lock")
+
+    @_lock_file.setter
+    def _lock_file(self, path: str) -> None:
+        """MONAI Label sets it when it starts; where it lies is said above."""
 
     def _update_datastore_file(self, lock: bool = True) -> None:
-        """Write the index as a whole or not at all."""
+        """Write the index as a whole or not at all; that of a read-only folder lives in memory."""
+        if self.read_only:
+            return
         with self._lock:
             index = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
             config = Path(self._datastore_config_path)
@@ -52,6 +87,14 @@ class SharedIndex(LocalDatastore):
                 objects[image].image.info.update(info)
             if known:
                 self._update_datastore_file()
+
+
+def _labels_aside(labels: Path, aside: Path) -> Path:
+    """A labels folder to write into that shows the labels that are there: MONAI Label makes folders as it starts."""
+    aside.mkdir()
+    for tag in labels.iterdir() if labels.is_dir() else ():
+        (aside / tag.name).symlink_to(tag.resolve())
+    return aside
 
 
 def _locked(method: Callable[..., Any]) -> Callable[..., Any]:
