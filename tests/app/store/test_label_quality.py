@@ -240,6 +240,6 @@ def test_readers_save_and_the_data_list_says_how_far_each_label_can_be_trusted(r
 def test_the_tick_is_set_where_readers_are_taken_for_experts():
     card = StudyCard("block", "", "", "", "", "", (MaskRow("liver", "last", {}, 1, "", 0.0),))
     for experts, expected in ((False, 'value="high">'), (True, 'value="high" checked>')):
-        html = page(PageState({}, "", (), (card,), 1, "", False, experts), said="", nonce="n")
+        html = page(PageState({}, "", (), (card,), 1, "", experts), said="", nonce="n")
         assert 'type="hidden" name="quality" value="low"' in html
         assert expected in html
