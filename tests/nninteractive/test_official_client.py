@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -86,6 +87,9 @@ def test_the_client_learns_what_it_may_send(connect):
     assert session.ping()
     assert session.supported_interactions == dict.fromkeys(("points", "bbox2d", "bbox3d", "scribble", "lasso"), True)
     assert session.supports_initial_label
+    assert not session.supports_zero_shot_label_refinement  # a mask stays as it is where nobody clicked
+    assert session.INFERENCE_SESSION_VERSION == "2.6.0"
+    assert session.license == "Apache-2.0"
     assert session.supports_undo
     assert len(session.preferred_scribble_thickness) == 3
     assert 0 < session.lease_status()["remaining_seconds"] <= session.idle_timeout_seconds == 20
@@ -129,6 +133,19 @@ def test_boxes_scribbles_and_lassos(connect, segmenter, positive):
         session.close()
 
 
+def test_a_box_may_end_between_voxels_as_napari_draws_it(connect, segmenter):
+    for sent, ranges in (
+        ([[20.6, 28.4], [26.51, 33.6], [25.0, 26.0]], ((21, 28), (27, 34), (25, 26))),
+        ([[20.6, 90.0], [26.51, 33.6], [24.9, 25.1]], ((21, 60), (27, 34), (25, 26))),
+    ):
+        session = connect(trunk())
+        session.add_bbox_interaction(sent, True)
+        mask = expected(segmenter, [Box(ranges)])
+        assert mask.any()
+        assert np.array_equal(shown(session), mask)
+        session.close()
+
+
 def test_a_drawing_may_come_as_its_box_alone(connect, segmenter):
     session = connect(trunk())
     part = np.ones((5, 1, 1), np.float16)
@@ -157,6 +174,11 @@ def test_an_initial_mask_is_refined_and_reset_forgets_it(connect, segmenter):
     assert np.array_equal(shown(session), expected(segmenter, prompts))
     session.undo()
     assert np.array_equal(shown(session), initial.astype(bool))
+    session.add_point_interaction(list(EDGE), False)
+    session.add_initial_seg_interaction(np.zeros(SHAPE, np.uint8))
+    assert session.undo()  # what was drawn before the mask comes back
+    prompts = [InitialMask(VoxelSet.of(initial)), Click(EDGE, False)]
+    assert np.array_equal(shown(session), expected(segmenter, prompts))
     session.reset_interactions()
     assert not shown(session).any()
     session.add_point_interaction(list(BALL), True)
@@ -241,9 +263,15 @@ def test_bad_input_is_named_and_the_next_prompt_works(connect, segmenter):
         (nan[None], {"spacing": SPACING}, "NaN"),
         (trunk()[None], {"spacing": [1, 0, 1]}, "above 0"),
         (trunk()[None], {"spacing": [1, 1]}, "three numbers"),
+        (trunk()[None], {}, "must say the spacing"),
         (np.zeros((2, 4, 4, 4), np.float32), {"spacing": SPACING}, "one channel"),
     ):
         assert words in sentence(lambda image=image, properties=properties: session.set_image(image, properties))
+    huge = struct.pack("<4sBBBB7s4qI", b"NNIA", 1, 1, 4, 7, b"float32", 1, 5000, 5000, 5000, 1)
+    assert "MB" in sentence(
+        lambda: session._post_binary("/set_image", {"image_properties": {"spacing": SPACING}}, huge)
+    )
+    assert "MB" in sentence(lambda: session.add_scribble_interaction(np.ones((200, 200, 200), np.uint8), True))
     assert "the image's shape" in sentence(lambda: session.set_target_buffer(np.zeros((2, 2, 2), np.uint8)))
 
 

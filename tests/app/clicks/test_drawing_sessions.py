@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from lib.clicks.drawing_sessions import DrawingSessions, NoRoom, SessionGone
 
+from seganypet.clicks import InitialMask, VoxelSet
 from seganypet.pet import PetVolume
 
 
@@ -79,3 +80,22 @@ def test_sessions_and_their_images_are_bounded(sessions, clock):
     clock.now += 61
     assert len(sessions) == 0
     sessions.check_room(sessions.claim(""), 4000)
+
+
+def test_a_session_does_not_end_while_a_request_of_its_is_answered(sessions, clock):
+    session = sessions.claim("")
+    with sessions.busy(session):
+        clock.now += 1000  # a long upload: the client cannot say meanwhile that it runs
+        assert len(sessions) == 1
+    clock.now += 59
+    assert sessions.of(session.token, "", acts=False, proves=False) is session
+    clock.now += 2
+    assert len(sessions) == 0
+
+
+def test_masks_and_drawings_count_as_memory(sessions):
+    session = sessions.claim("")
+    session.begin(PetVolume(np.ones((10, 10, 8), np.float32), np.eye(4)))
+    assert session.bytes_held == 3200
+    session.start_from(InitialMask(VoxelSet.of(np.ones((10, 10, 8), bool))))
+    assert session.bytes_held == 3200 + 800 + 100

@@ -9,7 +9,8 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,6 +52,7 @@ class DrawingSession:
     shown: NDArray[np.bool_] | None = None
     shown_box: Box | None = None
     waiting: bool = False  # prompts that no answer was asked for yet
+    requests: int = 0  # being answered
 
     def begin(self, volume: PetVolume) -> None:
         """Take an image, without prompts."""
@@ -71,9 +73,9 @@ class DrawingSession:
         self.prompts, self.waiting = prompts, True
 
     def start_from(self, initial: InitialMask) -> None:
-        """Begin with a mask that the reader has in view already."""
+        """Go on from a mask that the reader has in view already; what was before it comes back by undo."""
         assert self.volume is not None
-        self.prompts, self.waiting = (initial,), False
+        self.prompts, self.waiting = (*self.prompts, initial), False
         self.shown = np.zeros(self.volume.shape, bool)
         self.shown_box = None
         if initial.voxels is not None:
@@ -112,7 +114,16 @@ class DrawingSession:
 
     @property
     def bytes_held(self) -> int:
-        return 0 if self.volume is None else self.volume.voxels.nbytes
+        if self.volume is None:
+            return 0
+        shown = 0 if self.shown is None else self.shown.nbytes
+        return self.volume.voxels.nbytes + shown + sum(map(bytes_of, self.prompts))
+
+
+def bytes_of(prompt: Prompt) -> int:
+    """Bytes that a prompt's voxels take."""
+    voxels = getattr(prompt, "voxels", None)
+    return 0 if voxels is None else len(voxels.bits)
 
 
 class DrawingSessions:
@@ -177,6 +188,21 @@ class DrawingSessions:
                 session.proved = self._clock()
             return session
 
+    @contextmanager
+    def busy(self, session: DrawingSession) -> Iterator[None]:
+        """While a request of a session is read and answered it does not end; both clocks begin again then.
+
+        A client that waits for its answer may be unable to say meanwhile that it runs.
+        """
+        with self._lock:
+            session.requests += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                session.requests -= 1
+                session.acted = session.proved = self._clock()
+
     def release(self, token: str, user: str) -> None:
         """End a session; one that has ended stays so."""
         with self._lock:
@@ -211,7 +237,8 @@ class DrawingSessions:
     def _end_old(self) -> None:
         now = self._clock()
         for token, session in list(self._sessions.items()):
-            if now - session.acted > self.idle_s or now - session.proved > self.alive_s:
+            overdue = now - session.acted > self.idle_s or now - session.proved > self.alive_s
+            if overdue and not session.requests:
                 del self._sessions[token]
 
 

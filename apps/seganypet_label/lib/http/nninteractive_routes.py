@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -24,7 +25,7 @@ from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 from numpy.typing import NDArray
 
-from lib.clicks.drawing_sessions import DrawingSession, NoRoom, SessionGone
+from lib.clicks.drawing_sessions import DrawingSession, NoRoom, SessionGone, bytes_of
 from lib.http.infer_route import CLICKS_AT_ONCE
 from lib.http.tokens import note_reader
 from lib.http.watch import note_click
@@ -45,19 +46,20 @@ USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
 LEASE, META = "x-lease-token", "X-Meta"
 OCTETS = "application/octet-stream"
 MOST_PROMPTS = 1000
+MOST_DRAWN_BYTES = 2**28  # of a session, a bit a voxel: some hundred masks of a whole body
 CAPABILITIES: Mapping[str, Any] = {
     "supported_interactions": {"points": True, "bbox2d": True, "bbox3d": True, "scribble": True, "lasso": True},
     "channel_mapping": {},  # of a network's input channels; this one's prompts are not channels
     "num_interaction_channels": 0,
     "supports_initial_label": True,
-    "supports_zero_shot_label_refinement": True,
+    "supports_zero_shot_label_refinement": False,  # a mask stays as it is where nobody clicked
     "preferred_scribble_thickness": [1, 1, 1],
     "interaction_decay": 1.0,
-    "inference_session_version": 2,
+    "inference_session_version": "2.6.0",  # of the client that this answers
     "supports_undo": True,
     "do_autozoom": True,  # a target is followed as far as it goes, whatever a client says
-    "license": "Apache-2.0",
 }
+LICENSE = "Apache-2.0"  # of the weights that come with the bundle
 _threads: list[anyio.CapacityLimiter] = []
 
 
@@ -70,7 +72,8 @@ def healthz() -> dict[str, str]:
 @router.get("/capabilities")
 def capabilities(user: User = USER) -> dict[str, Any]:
     """What a client may send."""
-    return dict(CAPABILITIES)
+    known = app_instance().weights_given  # whose licence nobody told us
+    return dict(CAPABILITIES) if known else {**CAPABILITIES, "license": LICENSE}
 
 
 @router.post("/claim")
@@ -124,7 +127,6 @@ async def set_target_buffer(request: Request, user: User = USER) -> Response:
         volume = _volume(session)
         if body.get("shape") != list(volume.shape):
             wanted, given = list(volume.shape), f"{body.get('shape')!r}"[:100]
-            wanted, given = list(volume.shape), f"{body.get('shape')!r}"[:100]
             raise BadRequest(f"the target buffer must have the image's shape {wanted}, got {given}")
         session.show_nothing()
         return JSONResponse({"status": "ok"})
@@ -170,10 +172,13 @@ async def add_point(request: Request, user: User = USER) -> Response:
 
 @router.post("/add_bbox_interaction")
 async def add_bbox(request: Request, user: User = USER) -> Response:
-    """A box: `bbox_coords`, three half-open ranges; what lies outside the image is cut off."""
+    """A box: `bbox_coords`, three half-open ranges; what lies outside the image is cut off.
+
+    napari sends a rectangle's corners as they were drawn, between voxels: they are rounded, to one voxel at least.
+    """
 
     def work(session: DrawingSession, body: Mapping[str, Any]) -> Response:
-        ranges = _ranges(body.get("bbox_coords"), "bbox_coords")
+        ranges = _rounded(body.get("bbox_coords"))
         shape = _volume(session).shape
         kept = [(max(0, low), min(n, high)) for (low, high), n in zip(ranges, shape, strict=True)]
         if any(low >= high for low, high in kept):
@@ -205,7 +210,9 @@ async def add_initial_seg(request: Request, user: User = USER) -> Response:
             raise BadRequest(f"the mask must have the image's shape {list(shape)}, got {list(array.shape)}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise BadRequest("the mask must be finite, got NaN or infinity")
-        session.start_from(InitialMask(VoxelSet.of(array) if array.any() else None))
+        initial = InitialMask(VoxelSet.of(array) if array.any() else None)
+        _check_number(session, initial)
+        session.start_from(initial)
         return _unchanged(ran=bool(body.get("run_prediction")))
 
     return await _with_body(request, user, work)
@@ -246,33 +253,45 @@ def _session(request: Request, user: User, *, acts: bool = True, proves: bool = 
     return found
 
 
+@contextmanager
+def _acting(request: Request, user: User) -> Iterator[DrawingSession]:
+    """The session of a request; it does not end under it, and its clocks begin with the answer."""
+    session = _session(request, user)
+    sessions = app_instance().drawing_sessions
+    with sessions.busy(session):
+        yield session
+
+
 async def _with_json(
     request: Request, user: User, work: Callable[[DrawingSession, Mapping[str, Any]], Response]
 ) -> Response:
-    session = _session(request, user)
-    content = await _read(request, 2**20)
+    with _acting(request, user) as session:
+        content = await _read(request, 2**20)
 
-    def run() -> Response:
-        with session.lock:
-            return work(session, _json(content or b"{}", "the body"))
+        def run() -> Response:
+            with session.lock:
+                return work(session, _json(content or b"{}", "the body"))
 
-    return await _in_thread(user, run)
+        return await _in_thread(user, run)
 
 
 async def _with_body(
     request: Request, user: User, work: Callable[[DrawingSession, Mapping[str, Any], NDArray[Any]], Response]
 ) -> Response:
-    session = _session(request, user)
-    most = MAX_VOXELS * 4
+    # no image larger than all may be together, no drawing larger than its image
+    most = min(MAX_VOXELS * 4, app_instance().drawing_sessions.most_bytes)
     meta = request.headers.get(META, "{}")
-    content = await _read(request, most)
+    with _acting(request, user) as session:
+        if work is not _set_image:
+            most = min(most, _volume(session).voxels.size * 8)
+        content = await _read(request, most + 2**16)
 
-    def run() -> Response:
-        array = unpack_array(content, most_bytes=most)
-        with session.lock:
-            return work(session, _json(meta.encode(), META), array)
+        def run() -> Response:
+            array = unpack_array(content, most_bytes=most)
+            with session.lock:
+                return work(session, _json(meta.encode(), META), array)
 
-    return await _in_thread(user, run)
+        return await _in_thread(user, run)
 
 
 async def _read(request: Request, most: int) -> bytes:
@@ -310,9 +329,9 @@ def _set_image(session: DrawingSession, body: Mapping[str, Any], array: NDArray[
     if array.ndim != 4 or array.shape[0] != 1:
         raise BadRequest(f"an image must be [1, ., ., .], one channel of three axes, got {list(array.shape)}")
     properties = body.get("image_properties") or {}
-    spacing = properties.get("spacing", [1.0, 1.0, 1.0]) if isinstance(properties, dict) else None
+    spacing = properties.get("spacing") if isinstance(properties, dict) else None
     if not _are_numbers(spacing, 3) or not all(np.isfinite(mm) and mm > 0 for mm in spacing):
-        raise BadRequest(f"spacing must be three numbers above 0 (mm), got {spacing!r}"[:200])
+        raise BadRequest(f"image_properties must say the spacing, three numbers above 0 (mm), got {spacing!r}"[:200])
     app: SegAnyPETApp = app_instance()
     try:
         app.drawing_sessions.check_room(session, array[0].size * 4)
@@ -350,13 +369,20 @@ def _draw(
 
 
 def _add(session: DrawingSession, prompt: Prompt, body: Mapping[str, Any]) -> Response:
+    _check_number(session, prompt)
     prompts = (*session.prompts, prompt)
-    if len(prompts) > MOST_PROMPTS:
-        raise BadRequest(f"{len(prompts)} prompts are too many; at most {MOST_PROMPTS} are answered")
     if body.get("run_prediction", True):
         return _answer(session, prompts)
     session.keep(prompts)
     return _unchanged(ran=False)
+
+
+def _check_number(session: DrawingSession, prompt: Prompt) -> None:
+    if len(session.prompts) >= MOST_PROMPTS:
+        raise BadRequest(f"{MOST_PROMPTS} prompts are held already; undo some or reset them before the next one")
+    drawn = bytes_of(prompt) + sum(map(bytes_of, session.prompts))
+    if drawn > MOST_DRAWN_BYTES:
+        raise HTTPException(413, f"drawings of {drawn >> 20} MB are not held, at most {MOST_DRAWN_BYTES >> 20} MB are")
 
 
 def _answer(session: DrawingSession, prompts: tuple[Prompt, ...]) -> Response:
@@ -397,6 +423,18 @@ def _ranges(value: Any, name: str) -> list[tuple[int, int]]:
     if not good or not all(float(n).is_integer() and abs(n) < 2**31 for side in value for n in side):
         raise BadRequest(f"{name} must be three half-open ranges of whole numbers, got {value!r}"[:200])
     return [(int(low), int(high)) for low, high in value]
+
+
+def _rounded(value: Any) -> list[tuple[int, int]]:
+    if not isinstance(value, list) or len(value) != 3 or not all(_are_numbers(side, 2) for side in value):
+        raise BadRequest(f"bbox_coords must be three half-open ranges, got {value!r}"[:200])
+    ranges = []
+    for low, high in value:
+        if not low < high:
+            raise BadRequest(f"the box {value} holds no voxel: a range has to end after it begins"[:200])
+        first = int(np.floor(low + 0.5))
+        ranges.append((first, max(first + 1, int(np.floor(high + 0.5)))))
+    return ranges
 
 
 def _are_numbers(value: Any, length: int) -> TypeGuard[list[float]]:
