@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import jwt
+import pydicom
 import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from running_server import MODEL, Server, start_server
-from small_studies import HOT_CENTRE, hot_block, save_nifti
+from small_studies import DICOM_AFFINE, HOT_CENTRE, hot_block, save_nifti
+
+from seganypet.pet import write_pet_dicom_series
 
 USER, ANNOTATOR = "monailabel-user", "monailabel-annotator"
 
@@ -52,6 +55,7 @@ def closed_server(tmp_path_factory, everything_weights, realm) -> Iterator[Serve
     studies = folder / "studies"
     studies.mkdir()
     save_nifti(hot_block(), studies / "block.nii.gz")
+    write_pet_dicom_series(hot_block(), DICOM_AFFINE, studies / "ann")
     env = {"MONAI_LABEL_AUTH_ENABLE": "true", "MONAI_LABEL_AUTH_REALM_URI": realm}
     yield from start_server(folder, studies, "--conf", "weights", str(everything_weights), env=env)
 
@@ -83,6 +87,20 @@ def test_only_valid_tokens_with_the_role_get_in(closed_server, private_key):
     assert click(closed_server, token(private_key, USER)).status_code == 200
     assert requests.get(f"{closed_server.url}/info/", timeout=60).status_code == 401
     assert requests.get(f"{closed_server.url}/info/", headers=token(private_key, USER), timeout=60).status_code == 200
+
+
+def test_dicomweb_of_a_folder_asks_for_the_same_tokens(closed_server, private_key):
+    header = pydicom.dcmread(next((closed_server.studies / "ann").glob("*.dcm")), stop_before_pixels=True)
+    series = f"wado/studies/{header.StudyInstanceUID}/series/{header.SeriesInstanceUID}"
+    instance = f"{series}/instances/{header.SOPInstanceUID}"
+    user = token(private_key, USER)
+    paths = ("qido/studies", f"{series}/metadata", f"{instance}/frames/1", f"{instance}/rendered", instance)
+    for path in (*paths, f"{instance}/bulkdata/7FE00010"):
+        url = f"{closed_server.url}/proxy/dicom/{path}"
+        refused = requests.get(url, timeout=60)
+        assert refused.status_code == 401
+        assert header.PatientID not in refused.text
+        assert requests.get(url, headers=user, timeout=60).status_code == 200
 
 
 def test_the_reading_page_and_drawing_sessions_ask_for_the_same_tokens(closed_server, private_key):

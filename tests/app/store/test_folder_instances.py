@@ -172,3 +172,25 @@ def test_what_a_search_says_of_a_seg_is_what_it_holds(folder):
     for tag, entry in row.items():
         if tag != "00080005":
             assert instance.row.get(tag, {}).get("Value") == entry.get("Value"), tag
+
+
+def test_a_renamed_target_is_another_seg(folder):
+    store, instances = served(folder)
+    save(store, folder, HOT, "spleen")
+    before = seg_of(instances)
+    (target,) = store.get_label_info("bob", "final")["targets"]
+    store.update_label_info("bob", "final", {"targets": [{**target, "name": "liver"}]})
+    after = seg_of(instances)
+    assert after.uid != before.uid
+    (instance,) = after.instances()
+    assert hd.seg.segread(io.BytesIO(instance.content)).get_segment_description(1).segment_label == "liver"
+
+
+def test_a_seg_of_what_was_saved_meanwhile_is_not_taken_for_the_old_one(folder):
+    store, instances = served(folder)
+    save(store, folder, HOT, "spleen")
+    asked = seg_of(instances)
+    save(store, folder, (slice(0, 3), slice(0, 3), slice(0, 3)), "spleen")
+    assert asked.instances() == []
+    (instance,) = seg_of(instances).instances()
+    assert np.count_nonzero(hd.seg.segread(io.BytesIO(instance.content)).pixel_array) == 27

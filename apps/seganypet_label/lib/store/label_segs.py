@@ -1,13 +1,14 @@
 """Final labels of a folder's studies as DICOM SEG, made in memory when somebody asks: nothing is written.
 
-A label's UIDs are made of the series and of the label file's bytes. So a server that is started again, and two that
-serve one folder, name the same SEG alike, and a label that is saved anew is another SEG.
+A label's UIDs are made of the series, the label file's bytes and its targets' names. So a server that is started again,
+and two that serve one folder, name the same SEG alike, and a label that is saved anew or renamed is another SEG.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 import logging
 import tempfile
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from seganypet.pet import PetVolume, write_seg
 
 logger = logging.getLogger(__name__)
 KEPT_BYTES = 64 * 2**20
+IN_SEG = ("name", "idx", "tracking_uid", "clicks")  # of a target, what its segment says or depends on
 DESCRIPTION = "SegAnyPET segmentation"
 
 
@@ -51,12 +53,14 @@ class LabelSeg:
 
     Args:
         study_id: the store's.
+        pet_uid: SeriesInstanceUID of the PET.
         uid: SeriesInstanceUID of the SEG.
         label: its file.
         info: what is said of it.
     """
 
     study_id: str
+    pet_uid: str
     uid: str
     label: Path
     info: dict[str, Any]
@@ -84,7 +88,9 @@ class LabelSegs:
             digest = self._digest(label)
         except (OSError, ImageNotFoundException):  # it went away meanwhile
             return None
-        return LabelSeg(study_id, str(generate_uid(entropy_srcs=[series_uid, "seg", digest])), label, info)
+        said = json.dumps([[target.get(key) for key in IN_SEG] for target in info["targets"]], default=str)
+        uid = str(generate_uid(entropy_srcs=[series_uid, "seg", digest, said]))
+        return LabelSeg(study_id, series_uid, uid, label, info)
 
     def instance(self, seg: LabelSeg) -> Instance | None:
         """The SEG, made once however many ask at a time; None, with the reason in the log, where it cannot be."""
@@ -108,6 +114,9 @@ class LabelSegs:
             if not write_label_seg(seg.label, seg.info, volume, file):
                 raise ValueError("no target is left in it")
             dataset = pydicom.dcmread(file)
+        now = self.of_study(seg.study_id, seg.pet_uid)
+        if now is None or now.uid != seg.uid:
+            raise ValueError("it was saved anew while its SEG was made")
         dataset.SeriesInstanceUID = seg.uid
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid(
             entropy_srcs=[seg.uid, "instance"]
