@@ -9,7 +9,12 @@ import psutil
 import pytest
 import requests
 from learning_studies import HELD_OUT, TRAINED_ON, Phantoms, save_shy_network
+from lib.learning.trained_weights import trained_file
 from running_server import MODEL, Server, start_server
+
+from seganypet.data import load_studies
+from seganypet.data.windows import WindowDataset
+from seganypet.networks import load_network
 
 pytestmark = pytest.mark.slow
 STUDIES = sorted([HELD_OUT[2], *TRAINED_ON[2:5]])  # the one that is held out comes first, and so gets a label
@@ -101,6 +106,20 @@ def test_from_the_next_sample_to_better_weights(server, phantoms):
     runs = phantoms.studies / ".seganypet" / "runs"
     assert {file.name for file in next(runs.glob("2*")).iterdir()} >= {"data_list.json", "run.log", "result.json"}
     assert not list(runs.glob("*/checkpoint.pt"))
+
+    # what a viewer said of a label is what the training process read, window by window, and weighs by
+    (listed,) = runs.glob("2*/data_list.json")
+    network = load_network(trained_file(phantoms.studies))
+    sections = [load_studies([listed], name, network.settings) for name in ("training", "validation")]
+    studies = [study for section in sections for study in section]
+    assert sorted(one.high_quality for one in studies) == sorted(
+        QUALITIES[study] == "high" for study in set(STUDIES) - {left}
+    )
+    for one in studies:
+        (study,) = [study for study in STUDIES if study in one.name]
+        assert one.high_quality == (QUALITIES[study] == "high")
+    windows = WindowDataset(studies, network.settings, rungs=network.rungs, windows_per_study=1)
+    assert [bool(windows[n]["high_quality"]) for n in range(len(studies))] == [one.high_quality for one in studies]
 
 
 def test_stopping_ends_every_process_and_leaves_the_weights(server, phantoms):
