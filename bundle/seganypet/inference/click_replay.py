@@ -3,10 +3,11 @@
 The ladder: a first click is answered in a small window of the finest rung, centred on it. Where the answer leaves that
 window, the next coarser rung goes on, with the finer answer as its mask prompt; on the coarsest, whose windows stand on
 a grid, the target is followed from window to window. A first click that the finer rung is unsure of, as in the cold
-middle of a large tumour, is the coarser one's where that is surer; and a large first answer is, where the coarser one
-finds much more, as of a tumour that is hot in its middle. A target never goes down again, and
-every later click within its windows is answered on its rung: one inside a coarse answer but outside the fine window it
-began in, too. Networks without finer rungs have the coarsest alone.
+middle of a large tumour, is the coarser one's where that is surer: it starts afresh then, since what is handed over to
+it would be wrong. A large first answer is the coarser one's, too, where that finds much more, as of a tumour that is
+hot in its middle. A target never goes down again, and every later click within its windows is answered on its rung: one
+inside a coarse answer but outside the fine window it began in, too. Networks without finer rungs have the coarsest
+alone.
 """
 
 from __future__ import annotations
@@ -240,16 +241,24 @@ class ClickReplay:
             leaving = sum(cells_leaving(tiles, whole, whole.logits > 0, rung.grid.shape, rung.stride).values())
             coarser = self.rungs[rung.number + 1]
             roots = self._roots(coarser, clicks)
-            if leaving * rung.cell_mm**2 < LEAVING_MM2:
-                here = Target(rung.number, (root,), clicks, tiles, *paint(whole, rung.grid, rung.stride))
-                sure, large = self._sureness(raw, rung, click), self._volume_ml(here) >= LARGE_ML
-                if handed is not None or (sure >= UNSURE_LOGIT and not large):
+            stays = leaving * rung.cell_mm**2 < LEAVING_MM2
+            here = Target(rung.number, (root,), clicks, tiles, *paint(whole, rung.grid, rung.stride))
+            if handed is not None and stays:
+                return here
+            if handed is None:
+                sure, large = self._sureness(raw, rung, click), stays and self._volume_ml(here) >= LARGE_ML
+                if stays and sure >= UNSURE_LOGIT and not large:
                     return here
-                above = self._answer(Target(coarser.number, roots, target.clicks), click)
-                found = blend({root: above.tiles[root] for root in roots}, coarser.stride)
-                surer = self._sureness(found, coarser, click) >= max(sure, 0.0) + SURER_BY
-                goes_on = large and self._volume_ml(above) > GOES_ON * self._volume_ml(here)
-                return above if goes_on or (surer and not large) else here
+                if stays or sure < UNSURE_LOGIT:
+                    # what the finer rung is unsure of is not handed over: the coarser one looks for itself
+                    above = self._answer(Target(coarser.number, roots, target.clicks), click)
+                    found = blend({root: above.tiles[root] for root in roots}, coarser.stride)
+                    surer = self._sureness(found, coarser, click) >= max(sure, 0.0) + SURER_BY
+                    goes_on = large and self._volume_ml(above) > GOES_ON * self._volume_ml(here)
+                    if goes_on or (surer and not large):
+                        return above
+                    if stays:
+                        return here
             handed = hand_over(whole, rung.grid, coarser.grid, roots[0], coarser.cells, coarser.stride)
             target, rung = Target(coarser.number, roots, clicks), coarser
         return self._follow(target, rung, clicks, click, handed)
