@@ -65,3 +65,19 @@ def test_a_save_while_the_other_server_writes_waits_and_is_merged(studies, monke
     other.join(60)
     assert not other.is_alive()
     assert targets(open_store(studies), "a") == {"liver", "spleen"}
+
+
+def test_what_is_said_removed_or_added_by_one_server_keeps_what_the_other_did(studies, tmp_path):
+    one, two = open_store(studies), open_store(studies)
+    save(one, "a", "liver", slice(0, 3))
+    two.update_label_info("a", FINAL, {"quality": "high"})  # of a label it had not seen
+    save(one, "b", "spleen", slice(4, 6))
+    two.remove_target("b", FINAL, "spleen", {})
+    two.remove_label("a", FINAL)
+    one.add_image("c", str(save_nifti(hot_block() + 1, tmp_path / "c.nii.gz")), {})
+    for store in (one, two, open_store(studies)):
+        store.refresh()
+        assert set(store.list_images()) == {"a", "b", "c"}
+        assert not store.get_label_info("a", FINAL)
+        assert store.get_label_info("b", FINAL)["targets"] == []
+    assert len(list((studies / ".seganypet" / "removed" / "labels" / "final").glob("*_a.nii.gz"))) == 1

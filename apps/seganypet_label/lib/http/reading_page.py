@@ -87,7 +87,7 @@ def reading_page(study: str, labels: tuple[str, ...]) -> str:
 <button type="button" id="save" class="first">Save all</button></div>
 <div class="actions" id="export">Export <button type="button" data-format="seg">DICOM SEG</button>
 <button type="button" data-format="nifti">NIfTI</button><button type="button" data-format="csv">CSV</button></div>
-<details id="removed" hidden><summary>Deleted and replaced</summary><ul></ul></details>
+<details id="removed" hidden><summary>Deleted</summary><ul></ul></details>
 </aside>
 </main>
 <footer><span id="under">&nbsp;</span><span id="encoding" role="status"></span></footer>

@@ -152,7 +152,7 @@ class StudyStore(SharedIndex):
             content = self.volumes.upload(Path(image_filename))[0].content_hash
         except ValueError as error:
             raise BadRequest(f"the image cannot be read: {error}") from None
-        with self._lock:
+        with self._lock, self._saving:
             self._init_from_datastore_file()
             if image_id in self._datastore.objects:
                 if self.volumes.study(*self.source(image_id))[0].content_hash == content:
@@ -176,7 +176,8 @@ class StudyStore(SharedIndex):
             raise BadRequest(
                 f"{image_id!r} is a DICOM series; remove its folder by hand, the server deletes no archive"
             )
-        with self._lock:
+        with self._lock, self._saving:
+            self._init_from_datastore_file()
             for tag in list(self._datastore.objects[image_id].labels):
                 self.remove_label(image_id, tag)
             put_aside(self.root, path, "removed")
@@ -314,7 +315,8 @@ class StudyStore(SharedIndex):
             BadRequest: a quality that is none.
         """
         tag, quality = str(getattr(label_tag, "value", label_tag)), said_quality(info)
-        with self._lock:
+        with self._lock, self._saving:
+            self._init_from_datastore_file()
             if quality and "targets" not in info:
                 targets = self.get_label_info(label_id, tag).get("targets", [])
                 info = {**info, "targets": [{**target, "quality": quality} for target in targets]}
@@ -328,7 +330,8 @@ class StudyStore(SharedIndex):
         Raises:
             LabelNotFoundException: there is none.
         """
-        with self._lock:
+        with self._lock, self._saving:
+            self._init_from_datastore_file()
             tag = str(getattr(label_tag, "value", label_tag))
             label = self._datastore.label(label_id, tag)
             if label is None:
