@@ -86,3 +86,11 @@ def test_the_papers_simulation_draws_any_wrong_voxel_alike():
     ]
     assert len(set(drawn)) == 32  # each once, at even steps of the uniform number
     assert all(k in (2, 3) for _, _, k in drawn)
+
+
+def test_a_first_click_on_even_uptake_lies_on_the_target():
+    target = torch.zeros(64, 1, 8, 8, 8, dtype=torch.bool)
+    target[:, :, 2:5, 3:6, 1:4] = True
+    uniform = torch.rand((64, 2), generator=torch.Generator().manual_seed(0))
+    places = draw_first_click(target, torch.ones(target.shape), uniform).long()
+    assert all(target[n, 0][tuple(place)] for n, place in enumerate(places))

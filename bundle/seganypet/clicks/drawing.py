@@ -45,7 +45,7 @@ def pick_voxel(weights: Tensor, uniform: Tensor) -> Tensor:
 
     Returns:
         [B, 3] float voxel indices; the first voxel of positive weight where all lie at one place, and the window's
-        first voxel where every weight is zero.
+        last voxel where every weight is zero.
     """
     cumulative = weights.flatten(1).double().cumsum(1)  # [B, V]
     total = cumulative[:, -1:]
@@ -70,6 +70,7 @@ def draw_first_click(target: Tensor, image: Tensor, uniform: Tensor) -> Tensor:
     low = image.masked_fill(~target, float("inf")).amin(dim=(1, 2, 3, 4), keepdim=True)
     high = image.masked_fill(~target, float("-inf")).amax(dim=(1, 2, 3, 4), keepdim=True)
     heat = ((image - low) / (high - low).clamp_min(1e-6)).nan_to_num(0).clamp(0, 1).pow(CENTRE_POWER) * inside
+    heat = torch.where(high > low, heat, inside)  # of a target without a hottest part, anywhere
     kind = uniform[:, 0].view(-1, 1, 1, 1, 1)
     weights = torch.where(kind < 0.5, depth_score(target).pow(CENTRE_POWER), torch.where(kind < 0.75, heat, inside))
     return pick_voxel(weights, uniform[:, 1])
