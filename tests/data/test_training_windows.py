@@ -119,6 +119,16 @@ def test_a_turned_window_turns_uptake_and_targets_alike(study):
     assert both > 0.9
 
 
+def test_axes_are_permuted_in_their_share_of_windows():
+    orders = [
+        tuple(np.abs(draw_deformation(np.random.default_rng(seed), 16, share).matrix).argmax(1))
+        for share in (0.0, 1.0)
+        for seed in range(60)
+    ]
+    assert set(orders[:60]) == {(0, 1, 2)}
+    assert len(set(orders[60:])) == 6
+
+
 def test_affines_stay_close_to_a_rigid_motion():
     random = np.random.default_rng(0)
     for _ in range(20):

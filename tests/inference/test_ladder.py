@@ -150,10 +150,16 @@ def test_a_first_answer_is_cut_where_its_weights_say():
     volume = box_volume((40, 40, 60), NODE, suv=3.0)
     clicks = [Click((19, 19, 29)), Click((20, 19, 29))]
     plain, offset = ladder_net(), ladder_net()
-    offset.settings = replace(offset.settings, first_answer_offset=0.2)  # cut at SUV 0.3 instead of 0.5
+    offset.settings = replace(offset.settings, first_answer_offset=0.4)  # cut at SUV 0.1 instead of 0.5
     first, calibrated = (segmenter(net).segment(volume, clicks[:1]) for net in (plain, offset))
     assert first.sum() < calibrated.sum()
     assert not (first & ~calibrated).any()
-    # with a second click the network's own answer stands, and what it is prompted with is its own, too
+    # of a second click the half is left, and what it is prompted with is the network's own answer
+    second, eased = (segmenter(net).segment(volume, clicks) for net in (plain, offset))
+    offset.settings = replace(offset.settings, first_answer_offset=0.2)
+    assert np.array_equal(eased, segmenter(offset).segment(volume, clicks[:1]))
+    assert second.sum() < eased.sum() <= calibrated.sum()
+    # with a negative click it stands as it is
+    clicks.append(Click((30, 30, 20), positive=False))
     assert np.array_equal(segmenter(offset).segment(volume, clicks), segmenter(plain).segment(volume, clicks))
     assert torch.equal(offset.decoded[-1][2], plain.decoded[-1][2])

@@ -33,12 +33,13 @@ class Deformation:
     noise_share: float
 
 
-def draw_deformation(random: np.random.Generator, size: int) -> Deformation:
-    """Flips, rotation, scale, uptake and noise for a window of `size` voxels."""
+def draw_deformation(random: np.random.Generator, size: int, permuted_share: float = 0.0) -> Deformation:
+    """Flips, rotation, scale, uptake and noise for a window of `size` voxels; its axes permuted in a share of cases."""
     noise = torch.from_numpy(random.standard_normal((size // NOISE_CELLS,) * 3, dtype=np.float32))
-    return Deformation(
-        random_affine(random), float(np.exp(random.normal(0, 0.2))), noise, float(random.uniform(0, 0.12))
-    )
+    matrix = random_affine(random)
+    if permuted_share and random.random() < permuted_share:
+        matrix = matrix[:, random.permutation(3)]
+    return Deformation(matrix, float(np.exp(random.normal(0, 0.2))), noise, float(random.uniform(0, 0.12)))
 
 
 def random_affine(random: np.random.Generator) -> np.ndarray:

@@ -42,6 +42,7 @@ class WindowDataset(Dataset):
             coarsest rung.
         finer_lesion_share: the same on the finer rungs.
         augment: random flips, rotation, scale, uptake and noise; off for validation.
+        permuted_share: how many of the augmented windows have their axes permuted, as clients' that send z, y, x.
         flips_only: augment by flips along the three axes alone, as the papers do.
         seed: everything random follows from (seed, epoch, index).
 
@@ -61,6 +62,7 @@ class WindowDataset(Dataset):
         lesion_share: float = 0.5,
         finer_lesion_share: float = 0.8,
         augment: bool = True,
+        permuted_share: float = 0.0,
         flips_only: bool = False,
         seed: int = 0,
     ) -> None:
@@ -75,6 +77,7 @@ class WindowDataset(Dataset):
         self.lesion_share = lesion_share
         self.finer_lesion_share = finer_lesion_share
         self.augment = augment
+        self.permuted_share = permuted_share
         self.flips_only = flips_only
         self.seed = seed
         self.epoch = 0
@@ -173,7 +176,7 @@ class WindowDataset(Dataset):
             at,
             spacing_mm=rung.spacing_mm,
             size=size,
-            deformation=draw_deformation(random, size) if deforms else None,
+            deformation=draw_deformation(random, size, self.permuted_share) if deforms else None,
             flipped=flips,
         )
         at = np.array([size - 1 - p if axis in flips else p for axis, p in enumerate(at)])

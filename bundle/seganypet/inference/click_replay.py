@@ -327,9 +327,10 @@ class ClickReplay:
         return Target(rung.number, target.roots, clicks, tiles, *painted, cut_off=window is not None)
 
     def _obeyed(self, whole: Blend, rung: RungView, clicks: Sequence[WorkingClick]) -> Blend:
-        """A target's logits as they are cut at 0: a first answer's calibrated, and all made to obey their clicks."""
-        if len(clicks) == 1:
-            whole = replace(whole, logits=whole.logits + self.encoder.net.settings.first_answer_offset * whole.covered)
+        """A target's logits as they are cut at 0: calibrated until a negative click, and made to obey their clicks."""
+        if all(click.positive for click in clicks):
+            offset = self.encoder.net.settings.first_answer_offset / len(clicks)
+            whole = replace(whole, logits=whole.logits + offset * whole.covered)
         if not self.rules:
             return whole
         cells = [(rung.cell(whole.origin, click), click.positive) for click in clicks]

@@ -51,8 +51,10 @@ class NetworkSettings:
         points: "accumulated", the decoder sees all clicks so far, or "newest", only the last one.
         finer: rungs below `spacing_mm`, finest first. A first click is answered on the finest; a target that reaches
             its window's border goes on on the next coarser one, last on `spacing_mm`. None for the released weights.
-        first_answer_offset: added to the logits of the answer to a single click before it is cut at 0. From one click a
-            network is cautious, and volumes come out too small; this makes their median right on validation data.
+        first_answer_offset: added to the logits of the answer to a single click before they are cut at 0. From one
+            click a network is cautious, and volumes come out too small; this makes their median right on validation
+            data. Of n positive clicks and no negative one the nth part is added, or a second click that asks for more
+            would give less.
         drawn_masks: whether the weights were trained on boxes and contours as mask prompts, see `drawn_masks`; else a
             drawing reaches the network as a click.
         widths: channels of `compact` at strides 2, 4, 8 and 16: its size. Other architectures have their own.
