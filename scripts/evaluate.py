@@ -1,6 +1,7 @@
 """Dice and surface Dice after 1, 3 and 5 clicks on a data list, by lesion volume and situation, beside a 41 % region.
 
-Each click is at the middle of the largest error; --reader box, lasso or scribble draws instead.
+Each click is at the middle of the largest error; --reader box, lasso or scribble draws instead. With --together all
+lesions of a study are one target, measured as in autoPET V: areas under Dice and under the lesions' detection.
 
 python scripts/evaluate.py --data_list runs/phantoms/data_list.json --section validation --output runs/evaluation.json
 """
@@ -34,6 +35,7 @@ def evaluate(
     device: str | None = None,
     rules: bool = True,
     reader: str = "click",
+    together: bool = False,
     workers: int | None = None,
 ) -> None:
     """Evaluate weights on one section of a data list and print a table.
@@ -50,6 +52,7 @@ def evaluate(
         device: cpu or cuda.
         rules: make answers obey their clicks; False evaluates the network's own.
         reader: click, box (and clicks after it), lasso or scribble.
+        together: take all lesions of a study as one target and report how many were found, too, as autoPET V does.
         workers: processes that share the studies, by default one a core; 1 on a GPU.
     """
     try:
@@ -65,6 +68,7 @@ def evaluate(
             leave_out=tuple(leave_out),
             max_organs=max_organs,
             reader=reader,
+            together=together,
         )
         evaluator.segmenter()  # bad weights are named before any process starts
     except (ValueError, KeyError, FileNotFoundError) as error:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from seganypet.clicks import Click
-from seganypet.evaluation.metrics import dice, dice_per_click, surface_dice
+from seganypet.evaluation.metrics import dice, dice_per_click, lesion_f1, surface_dice
 from seganypet.evaluation.protocol import click_curve
 from seganypet.evaluation.report import TargetResult, areas, band, stability, summarise
 from seganypet.evaluation.situation import situations
@@ -161,3 +161,32 @@ def test_areas_by_hand():
     row = TargetResult("a", "lesion", True, 1.0, [0.5, 1.0])
     # from 0 to 0.5 and from 0.5 to 1, a step each: (0.25 + 0.75) / 2
     assert areas([row]) == "area under Dice over the prompts: lesions 0.50, organs –"
+
+
+def test_lesion_detection_by_hand():
+    truth, answer = np.zeros((20, 10, 3), bool), np.zeros((20, 10, 3), bool)
+    assert np.isnan(lesion_f1(answer, truth))
+    truth[0:2, 0:5], truth[6:8, 0:5], truth[12:14, 0:5] = True, True, True  # three lesions of 30 voxels
+    assert lesion_f1(answer, truth) == 0
+    answer[0:2, 4] = True  # 6 of 30 voxels: IoU 0.2
+    answer[6, 4, 0:2] = True  # 2 of 30 voxels: IoU 0.07, so it finds nothing, and is wrong
+    answer[18, 8] = True  # nothing there
+    assert lesion_f1(answer, truth) == pytest.approx(2 * 1 / (2 * 1 + 2 + 2))
+    one = np.zeros_like(truth)
+    one[0:14, 0:5] = True  # all three in a lump: IoU 30 / 210 with each
+    assert lesion_f1(one, truth) == 1
+    corner = np.zeros((4, 4, 4), bool)
+    corner[1, 1, 1] = corner[2, 2, 2] = True  # touch at a corner alone: two lesions; at an edge: one
+    edge = corner.copy()
+    edge[2, 2, 2], edge[2, 2, 1] = False, True
+    half = np.zeros_like(corner)
+    half[1, 1, 1] = True
+    assert lesion_f1(half, corner) == pytest.approx(2 / 3)
+    assert lesion_f1(half, edge) == 1
+
+
+def test_areas_of_lesions_together_by_hand():
+    row = TargetResult("i", "lesions", True, 5.0, [0.4, 0.8], detection=[0.5, 1.0])
+    # detection: (0 + 0.5) / 2 + (0.5 + 1) / 2 = 1 over two prompts
+    assert areas([row]).endswith("lesions 0.40, organs –; under lesions' detection 0.50")
+    assert "| all lesions of a study | 1 |" in summarise([row], (1, 2))

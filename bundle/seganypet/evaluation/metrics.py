@@ -11,6 +11,8 @@ from scipy import ndimage
 from torch import Tensor
 
 NSD_MM = 2.0
+SAME_LESION_IOU = 0.1  # of a component of the answer and one of the truth that count as the same lesion
+_EDGES = ndimage.generate_binary_structure(3, 2)  # 18 neighbours, as autoPET counts lesions
 
 
 def dice(prediction: np.ndarray, target: np.ndarray) -> float:
@@ -38,6 +40,32 @@ def surface_dice(
     box = ndimage.find_objects((prediction | target).astype(np.uint8))[0]
     one, other = (torch.from_numpy(np.pad(mask[box], 1))[None, None].float() for mask in (prediction, target))
     return float(compute_surface_dice(one, other, [tolerance_mm], include_background=True, spacing=list(spacing_mm)))
+
+
+def lesion_f1(prediction: np.ndarray, target: np.ndarray) -> float:
+    """autoPET V's detection-matching metric: the F1 score of lesions found, whatever their borders.
+
+    Lesions are components of 18 neighbours. One of the truth is found where a component of the answer has an
+    intersection over union of `SAME_LESION_IOU` or more with it; a component that finds none is a false positive.
+
+    Args:
+        prediction: bool [i, j, k].
+        target: bool [i, j, k].
+
+    Returns:
+        In [0, 1]; NaN where the truth holds no lesion.
+    """
+    if not target.any():
+        return float("nan")
+    box = ndimage.find_objects((prediction | target).astype(np.uint8))[0]
+    answered, answers = ndimage.label(prediction[box], _EDGES)
+    true, lesions = ndimage.label(target[box], _EDGES)
+    pairs = np.bincount((answered * (lesions + 1) + true).ravel(), minlength=(answers + 1) * (lesions + 1))
+    both = pairs.reshape(answers + 1, lesions + 1)
+    union = both.sum(1, keepdims=True) + both.sum(0, keepdims=True) - both
+    same = (both >= SAME_LESION_IOU * union)[1:, 1:]
+    found, wrong = int(same.any(0).sum()), int((~same.any(1)).sum())
+    return 2 * found / (found + wrong + lesions)
 
 
 def dice_per_click(logits: Tensor, targets: Tensor) -> Tensor:

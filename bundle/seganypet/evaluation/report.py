@@ -14,7 +14,7 @@ from seganypet.clicks import Click, Prompt
 from seganypet.data.data_list import Entry
 from seganypet.data.label_reading import read_label_map
 from seganypet.data.targets import is_lesion
-from seganypet.evaluation.metrics import surface_dice
+from seganypet.evaluation.metrics import lesion_f1, surface_dice
 from seganypet.evaluation.protocol import click_curve
 from seganypet.evaluation.situation import situations
 from seganypet.evaluation.threshold_region import best_threshold_dice, threshold_region
@@ -22,6 +22,7 @@ from seganypet.inference import ClickSegmenter
 from seganypet.pet import PetVolume, read_pet
 
 BANDS_ML = (1.0, 3.0, 10.0, 30.0)
+TOGETHER = "all lesions of a study"
 FEWEST_VOXELS = 10  # smaller lesions are reported apart: one voxel more or less decides their Dice
 
 
@@ -41,6 +42,7 @@ class TargetResult:
         situations: of a lesion, see `situations`.
         nsd: normalised surface Dice at 2 mm after 1, 2, … clicks.
         answer_ml: volume of the answer after 1, 2, … clicks.
+        detection: of a study's lesions together, `lesion_f1` after 1, 2, … clicks.
     """
 
     image: str
@@ -54,10 +56,13 @@ class TargetResult:
     situations: tuple[str, ...] = ()
     nsd: list[float] | None = None
     answer_ml: list[float] | None = None
+    detection: list[float] | None = None
 
     @property
     def group(self) -> str:
-        """Which row of the report it counts in: organs, or lesions by volume."""
+        """Which row of the report it counts in: organs, lesions by volume, or a study's lesions together."""
+        if self.detection is not None:
+            return TOGETHER
         if not self.lesion:
             return "organs"
         if self.voxels is not None and self.voxels < FEWEST_VOXELS:
@@ -88,6 +93,7 @@ def evaluate_entries(
     leave_out: Collection[str] = (),
     max_organs: int | None = None,
     reader: str = "click",
+    together: bool = False,
 ) -> Iterator[list[TargetResult]]:
     """The click protocol on every target of every study, one study's results at a time.
 
@@ -99,6 +105,7 @@ def evaluate_entries(
         leave_out: label names that are no targets.
         max_organs: at most so many organs of a study, in the order of their values.
         reader: what is drawn, see `next_prompt`.
+        together: take all lesions of a study as one target, and measure how many of them were found, too.
 
     Raises:
         ValueError: a label map that cannot be used.
@@ -112,6 +119,7 @@ def evaluate_entries(
             leave_out=leave_out,
             max_organs=max_organs,
             reader=reader,
+            together=together,
         )
 
 
@@ -124,12 +132,18 @@ def evaluate_study(
     leave_out: Collection[str] = (),
     max_organs: int | None = None,
     reader: str = "click",
+    together: bool = False,
 ) -> list[TargetResult]:
     """The click protocol on every target of one study; arguments as in `evaluate_entries`."""
     volume = read_pet(entry.image)
     labels = read_label_map(entry.label, volume).voxels
     names = {value: name for value, name in entry.label_names.items() if name not in leave_out}
     lesions = np.isin(labels, [value for value, name in entry.label_names.items() if is_lesion(name)])
+    if together:
+        all_lesions = np.isin(labels, [value for value, name in names.items() if is_lesion(name)])
+        if not all_lesions.any():
+            return []
+        return [_evaluate(segmenter, entry, volume, TOGETHER, True, all_lesions, clicks, False, (), reader, together)]
     results, organs = [], 0
     for name, lesion, target in _targets(labels, names):
         organs += not lesion
@@ -151,6 +165,7 @@ def _evaluate(
     baselines: bool,
     where: tuple[str, ...],
     reader: str,
+    together: bool = False,
 ) -> TargetResult:
     spacing = volume.spacing_mm
     with_threshold = baselines and lesion
@@ -161,11 +176,14 @@ def _evaluate(
     )
     nsd: list[float] = []
     answer_ml: list[float] = []
+    detection: list[float] = []
 
     def segment(made: Sequence[Prompt]) -> np.ndarray:
         mask = segmenter.segment(volume, made)
         nsd.append(surface_dice(mask, target, spacing))
         answer_ml.append(float(mask.sum()) * volume.voxel_volume_ml)
+        if together:
+            detection.append(lesion_f1(mask, target))
         return mask
 
     curve = click_curve(segment, target, spacing, clicks, reader)
@@ -182,6 +200,7 @@ def _evaluate(
         situations=where,
         nsd=nsd + nsd[-1:] * missing,
         answer_ml=answer_ml + answer_ml[-1:] * missing,
+        detection=detection + detection[-1:] * missing if together else None,
     )
 
 
@@ -262,14 +281,25 @@ def stability(results: Iterable[TargetResult]) -> str:
 
 
 def areas(results: Iterable[TargetResult]) -> str:
-    """Area under the curve of Dice over the prompts, from none (Dice 0) to the last, by the trapezoid rule, over their
-    number: 1 would be a perfect answer that needs no prompt. The means of lesions and of organs."""
+    """Area under the curve of Dice over the prompts, by the trapezoid rule, of lesions and of organs.
+
+    The curve begins before the first prompt, at 0. The area is divided by the number of prompts: 1 would be a perfect
+    answer that needs none. Of a study's lesions together there is the area under their detection, too, as in autoPET V,
+    whose AUC-Dice and AUC-DMM are sums over five prompts: five times as large.
+    """
     groups: dict[str, list[float]] = {"lesions": [], "organs": []}
+    detection: list[float] = []
     for result in results:
-        area = float(trapezoid([0.0, *result.dice]) / len(result.dice))
-        groups["lesions" if result.lesion else "organs"].append(area)
+        groups["lesions" if result.lesion else "organs"].append(_area(result.dice))
+        if result.detection is not None:
+            detection.append(_area(result.detection))
     means = ", ".join(f"{name} {_mean(values)}" for name, values in groups.items())
-    return f"area under Dice over the prompts: {means}"
+    found = f"; under lesions' detection {_mean(detection)}" if detection else ""
+    return f"area under Dice over the prompts: {means}{found}"
+
+
+def _area(curve: Sequence[float]) -> float:
+    return float(trapezoid([0.0, *curve]) / len(curve))
 
 
 def as_rows(results: Iterable[TargetResult]) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ class StudyEvaluator:
         weights: model.pt or a released .pth.
         device: where the network runs.
         rules: whether answers are made to obey their clicks.
-        clicks, baselines, leave_out, max_organs, reader: as in `evaluate_entries`.
+        clicks, baselines, leave_out, max_organs, reader, together: as in `evaluate_entries`.
     """
 
     weights: str
@@ -35,6 +35,7 @@ class StudyEvaluator:
     leave_out: tuple[str, ...] = ()
     max_organs: int | None = None
     reader: str = "click"
+    together: bool = False
 
     def segmenter(self) -> ClickSegmenter:
         """A segmenter of these weights.
@@ -76,6 +77,7 @@ class StudyEvaluator:
             leave_out=self.leave_out,
             max_organs=self.max_organs,
             reader=self.reader,
+            together=self.together,
         )
         segmenter.clear()
         return results
