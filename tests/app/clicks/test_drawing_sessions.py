@@ -1,5 +1,7 @@
 """Sessions of readers who draw: claimed, kept alive, ended by two clocks, bounded."""
 
+import time
+
 import numpy as np
 import pytest
 from lib.clicks.drawing_sessions import DrawingSessions, NoRoom, SessionGone
@@ -99,3 +101,17 @@ def test_masks_and_drawings_count_as_memory(sessions):
     assert session.bytes_held == 3200
     session.start_from(InitialMask(VoxelSet.of(np.ones((10, 10, 8), bool))))
     assert session.bytes_held == 3200 + 800 + 100
+
+
+def test_an_ended_sessions_image_leaves_the_memory_though_nobody_asks_again():
+    clock = Clock()
+    sessions = DrawingSessions(2, 4000, idle_s=600, alive_s=0.05, clock=clock)
+    session = sessions.claim("")
+    session.begin(PetVolume(np.zeros((5, 5, 5), np.float32), np.eye(4)))
+    assert sessions.bytes_held() == 500
+    clock.now += 1
+    for _ in range(600):
+        if not sessions.bytes_held():
+            break
+        time.sleep(0.05)
+    assert sessions.bytes_held() == 0

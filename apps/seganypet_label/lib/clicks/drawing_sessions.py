@@ -150,6 +150,7 @@ class DrawingSessions:
         self._clock = clock
         self._lock = threading.Lock()
         self._sessions: dict[str, DrawingSession] = {}
+        self._sweep: threading.Timer | None = None
 
     def claim(self, user: str) -> DrawingSession:
         """A new session.
@@ -164,6 +165,7 @@ class DrawingSessions:
             now = self._clock()
             session = DrawingSession(secrets.token_urlsafe(24), user, now, now)
             self._sessions[session.token] = session
+            self._sweep_later()
             return session
 
     def of(self, token: str, user: str, *, acts: bool = True, proves: bool = True) -> DrawingSession:
@@ -233,6 +235,19 @@ class DrawingSessions:
         """Bytes of all images."""
         with self._lock:
             return sum(session.bytes_held for session in self._sessions.values())
+
+    def _sweep_later(self) -> None:
+        """End old sessions in a while even if nobody asks, so that their images do not stay in memory."""
+        if self._sweep is None and self._sessions:
+            self._sweep = threading.Timer(self.alive_s, self._sweep_now)
+            self._sweep.daemon = True
+            self._sweep.start()
+
+    def _sweep_now(self) -> None:
+        with self._lock:
+            self._sweep = None
+            self._end_old()
+            self._sweep_later()
 
     def _end_old(self) -> None:
         now = self._clock()

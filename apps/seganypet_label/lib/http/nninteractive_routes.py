@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import numpy as np
@@ -27,6 +27,14 @@ from numpy.typing import NDArray
 
 from lib.clicks.drawing_sessions import DrawingSession, NoRoom, SessionGone, bytes_of
 from lib.http.infer_route import CLICKS_AT_ONCE
+from lib.http.nninteractive_requests import (
+    are_numbers,
+    read_body,
+    read_object,
+    read_ranges,
+    read_rounded_ranges,
+    read_sign,
+)
 from lib.http.tokens import note_reader
 from lib.http.watch import note_click
 from lib.store.bad_request import BadRequest
@@ -157,11 +165,11 @@ async def add_point(request: Request, user: User = USER) -> Response:
 
     def work(session: DrawingSession, body: Mapping[str, Any]) -> Response:
         given = body.get("coordinates")
-        if not _are_numbers(given, 3):
+        if not are_numbers(given, 3):
             raise BadRequest(f"coordinates must be three voxel indices, got {given!r}"[:200])
         try:
             prompt = checked_click(
-                Click((given[0], given[1], given[2]), _positive(body)), len(session.prompts), _volume(session).shape
+                Click((given[0], given[1], given[2]), read_sign(body)), len(session.prompts), _volume(session).shape
             )
         except (ValueError, OverflowError) as error:
             raise BadRequest(str(error)) from None
@@ -178,12 +186,12 @@ async def add_bbox(request: Request, user: User = USER) -> Response:
     """
 
     def work(session: DrawingSession, body: Mapping[str, Any]) -> Response:
-        ranges = _rounded(body.get("bbox_coords"))
+        ranges = read_rounded_ranges(body.get("bbox_coords"))
         shape = _volume(session).shape
         kept = [(max(0, low), min(n, high)) for (low, high), n in zip(ranges, shape, strict=True)]
         if any(low >= high for low, high in kept):
             raise BadRequest(f"the box {ranges} holds no voxel of the image of {list(shape)}")
-        return _add(session, Box((kept[0], kept[1], kept[2]), _positive(body)), body)
+        return _add(session, Box((kept[0], kept[1], kept[2]), read_sign(body)), body)
 
     return await _with_json(request, user, work)
 
@@ -266,11 +274,11 @@ async def _with_json(
     request: Request, user: User, work: Callable[[DrawingSession, Mapping[str, Any]], Response]
 ) -> Response:
     with _acting(request, user) as session:
-        content = await _read(request, 2**20)
+        content = await read_body(request, 2**20)
 
         def run() -> Response:
             with session.lock:
-                return work(session, _json(content or b"{}", "the body"))
+                return work(session, read_object(content or b"{}", "the body"))
 
         return await _in_thread(user, run)
 
@@ -284,24 +292,14 @@ async def _with_body(
     with _acting(request, user) as session:
         if work is not _set_image:
             most = min(most, _volume(session).voxels.size * 8)
-        content = await _read(request, most + 2**16)
+        content = await read_body(request, most + 2**16)
 
         def run() -> Response:
             array = unpack_array(content, most_bytes=most)
             with session.lock:
-                return work(session, _json(meta.encode(), META), array)
+                return work(session, read_object(meta.encode(), META), array)
 
         return await _in_thread(user, run)
-
-
-async def _read(request: Request, most: int) -> bytes:
-    parts, length = [], 0
-    async for part in request.stream():
-        length += len(part)
-        if length > most:
-            raise HTTPException(413, f"a body of more than {most / 2**20:.0f} MB is not taken here")
-        parts.append(part)
-    return b"".join(parts)
 
 
 async def _in_thread(user: User, work: Callable[[], Response]) -> Response:
@@ -315,22 +313,12 @@ async def _in_thread(user: User, work: Callable[[], Response]) -> Response:
     return await anyio.to_thread.run_sync(run, limiter=_threads[0])
 
 
-def _json(content: bytes, what: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(content)
-    except ValueError as error:
-        raise BadRequest(f"{what} is not valid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise BadRequest(f"{what} must be a JSON object, got {type(value).__name__}")
-    return value
-
-
 def _set_image(session: DrawingSession, body: Mapping[str, Any], array: NDArray[Any]) -> JSONResponse:
     if array.ndim != 4 or array.shape[0] != 1:
         raise BadRequest(f"an image must be [1, ., ., .], one channel of three axes, got {list(array.shape)}")
     properties = body.get("image_properties") or {}
     spacing = properties.get("spacing") if isinstance(properties, dict) else None
-    if not _are_numbers(spacing, 3) or not all(np.isfinite(mm) and mm > 0 for mm in spacing):
+    if not are_numbers(spacing, 3) or not all(np.isfinite(mm) and mm > 0 for mm in spacing):
         raise BadRequest(f"image_properties must say the spacing, three numbers above 0 (mm), got {spacing!r}"[:200])
     app: SegAnyPETApp = app_instance()
     try:
@@ -354,14 +342,14 @@ def _draw(
     shape = _volume(session).shape
     start = (0, 0, 0)
     if body.get("interaction_bbox") is not None:
-        ranges = _ranges(body["interaction_bbox"], "interaction_bbox")
+        ranges = read_ranges(body["interaction_bbox"], "interaction_bbox")
         if array.shape != tuple(high - low for low, high in ranges):
             raise BadRequest(f"the drawing must fill its interaction_bbox {ranges}, got {list(array.shape)}")
         start = (ranges[0][0], ranges[1][0], ranges[2][0])
     elif array.shape != shape:
         raise BadRequest(f"the drawing must have the image's shape {list(shape)}, got {list(array.shape)}")
     try:
-        prompt = kind(VoxelSet.of(array, start), _positive(body))
+        prompt = kind(VoxelSet.of(array, start), read_sign(body))
         checked_drawing(prompt, len(session.prompts), shape)
     except ValueError as error:
         raise BadRequest(str(error)) from None
@@ -409,37 +397,3 @@ def _volume(session: DrawingSession) -> PetVolume:
     if session.volume is None:
         raise BadRequest("there is no image yet: send one first")
     return session.volume
-
-
-def _positive(body: Mapping[str, Any]) -> bool:
-    value = body.get("include_interaction")
-    if not isinstance(value, bool):
-        raise BadRequest(f"include_interaction must be true or false, got {value!r}"[:200])
-    return value
-
-
-def _ranges(value: Any, name: str) -> list[tuple[int, int]]:
-    good = isinstance(value, list) and len(value) == 3 and all(_are_numbers(side, 2) for side in value)
-    if not good or not all(float(n).is_integer() and abs(n) < 2**31 for side in value for n in side):
-        raise BadRequest(f"{name} must be three half-open ranges of whole numbers, got {value!r}"[:200])
-    return [(int(low), int(high)) for low, high in value]
-
-
-def _rounded(value: Any) -> list[tuple[int, int]]:
-    if not isinstance(value, list) or len(value) != 3 or not all(_are_numbers(side, 2) for side in value):
-        raise BadRequest(f"bbox_coords must be three half-open ranges, got {value!r}"[:200])
-    ranges = []
-    for low, high in value:
-        if not low < high:
-            raise BadRequest(f"the box {value} holds no voxel: a range has to end after it begins"[:200])
-        first = int(np.floor(low + 0.5))
-        ranges.append((first, max(first + 1, int(np.floor(high + 0.5)))))
-    return ranges
-
-
-def _are_numbers(value: Any, length: int) -> TypeGuard[list[float]]:
-    return (
-        isinstance(value, list)
-        and len(value) == length
-        and all(isinstance(one, int | float) and not isinstance(one, bool) and abs(one) < 2**53 for one in value)
-    )
