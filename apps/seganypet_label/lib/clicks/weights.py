@@ -65,7 +65,7 @@ class Weights:
         self._lock = threading.Lock()
         self._looked = time.monotonic()
         self._loading: threading.Thread | None = None
-        self.problem = ""
+        self._does_not_load, self._gone = "", ""
         self._states = {file: FileState.of(file) for file in (path, trained) if file and file.is_file()}
         self._in_force = self._first(start_trained)
 
@@ -82,6 +82,11 @@ class Weights:
     def path(self) -> Path:
         """The file of the weights in force."""
         return self._in_force[1]
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the files that are watched, "" if nothing."""
+        return self._gone or self._does_not_load
 
     def warm_up(self) -> None:
         """Answer a click on nothing, so that the first reader does not wait for what is set up on first use."""
@@ -121,8 +126,10 @@ class Weights:
                     self._states.pop(file, None)  # training's weights were taken back
                     return self._given
                 if file == self.path:
-                    self.problem = f"{file.name} cannot be read ({error.strerror}); what was loaded stays in force"
+                    self._gone = f"{file.name} cannot be read ({error.strerror}); what was loaded stays in force"
                 continue
+            if file == self.path:
+                self._gone = ""
             if state != self._states.get(file):
                 self._states[file] = state
                 return file
@@ -132,10 +139,10 @@ class Weights:
         try:
             segmenter = self._load(file)
         except Exception as error:  # whatever a broken file raises, readers keep working
-            self.problem = f"{file.name} changed but does not load; what was loaded before stays in force"
-            logger.error("%s: %s", self.problem, error)
+            self._does_not_load = f"{file.name} changed but does not load; what was loaded before stays in force"
+            logger.error("%s: %s", self._does_not_load, error)
         else:
-            self._in_force, self.problem = (segmenter, file), ""
+            self._in_force, self._does_not_load = (segmenter, file), ""
             logger.info("new weights in force: %s of %s", segmenter.weights_hash, file)
 
     def _first(self, start_trained: bool) -> tuple[ClickSegmenter, Path]:
@@ -147,8 +154,8 @@ class Weights:
                 return self._load(self._trained), self._trained
             except Exception as error:
                 name = self._given.name
-                self.problem = f"{self._trained}, which training published, does not load; {name} is in force"
-                logger.error("%s: %s", self.problem, error)
+                self._does_not_load = f"{self._trained}, which training published, does not load; {name} is in force"
+                logger.error("%s: %s", self._does_not_load, error)
         return self._load(self._given), self._given
 
     def _load(self, file: Path) -> ClickSegmenter:

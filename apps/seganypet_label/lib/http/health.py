@@ -47,9 +47,12 @@ def health() -> JSONResponse:
 def troubles(app: SegAnyPETApp) -> Iterator[str]:
     """What people should look at though clicks are answered; no study is named."""
     if app.weights.info()["problem"]:
-        yield "a new file of weights cannot be read; those before it are in force"
+        yield "the file of weights cannot be read, or a new one does not load; those before it are in force"
     store = app.datastore()
     if not isinstance(store, StudyStore):
+        return
+    if not store.is_there():
+        yield "the studies folder is not there"
         return
     if not os.access(store.root, os.W_OK):
         yield "labels cannot be saved: the studies folder is read-only"

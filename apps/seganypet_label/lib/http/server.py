@@ -15,6 +15,7 @@ import json
 import logging
 import sys
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -139,6 +140,8 @@ _STATUS: dict[type[Exception], int] = {
 
 async def _explain(status: int, request: Request, error: Exception) -> JSONResponse:
     detail = getattr(error, "msg", "") or str(error) or type(error).__name__
+    if isinstance(error, FileNotFoundError) and error.filename:
+        detail = f"{Path(error.filename).name} is not there any more"
     if isinstance(error, json.JSONDecodeError):
         detail = f"not valid JSON: {error}"
     return refused(request.scope, status, detail)

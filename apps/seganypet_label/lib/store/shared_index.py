@@ -52,6 +52,14 @@ class SharedIndex(LocalDatastore):
         """Whether the folder could not be written to when the store was opened."""
         return self._aside is not None
 
+    def is_there(self) -> bool:
+        """Whether the folder is there, and not an empty mount point in its place."""
+        if not self.root.is_dir():
+            return False
+        return Path(self._datastore_config_path).exists() or any(
+            not name.startswith(".") for name in os.listdir(self.root)
+        )
+
     @property
     def scratch(self) -> Path:
         """Folder of files that can be made again: the server's own in the studies folder, or one in the system's."""

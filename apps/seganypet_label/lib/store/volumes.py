@@ -75,7 +75,10 @@ class _Stamps:
 
     def of(self, path: Path) -> Hashable:
         """Changes when a file, or a folder's files, change."""
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{path.name} is not there any more") from None
         if not path.is_dir():
             return (stat.st_mtime_ns, stat.st_size)
         begun = time.monotonic()
