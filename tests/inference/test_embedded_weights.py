@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from seganypet.clicks import Click, centre_click
-from seganypet.data import make_phantom
+from seganypet.data import Phantom, make_phantom
 from seganypet.data.targets import is_lesion
 from seganypet.evaluation.metrics import dice
 from seganypet.inference import ClickSegmenter
@@ -15,7 +19,7 @@ from seganypet.networks import load_network
 from seganypet.pet import PetVolume
 
 SPACING_MM = 3.0
-FRESH_SEEDS = (70_001, 70_002)  # no training or other evaluation has them
+ORGANS = ("liver", "spleen", "kidney_left", "heart", "urinary_bladder")
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +49,55 @@ def test_a_node_under_a_brain_is_answered_without_the_brain(segmenter, node_radi
     assert dice(mask, node) > 0.6
 
 
-def test_clicks_reach_the_lesions_of_phantoms_that_nobody_saw(segmenter):
-    found: list[list[float]] = []
-    for seed in FRESH_SEEDS:
-        phantom = make_phantom(seed, scan_range="eyes_to_thigh", voxel_size_mm=(3.0, 3.0, 3.0))
-        volume = PetVolume(phantom.suv.astype(np.float32), phantom.affine)
+@pytest.fixture(scope="module")
+def fresh_phantoms() -> list[Phantom]:
+    """Two that nobody saw, others each time; SEGANYPET_SEED repeats those of a run that failed."""
+    seed = int(os.environ.get("SEGANYPET_SEED") or secrets.randbelow(10**9))
+    print(f"phantoms of SEGANYPET_SEED={seed}")
+    return [make_phantom(seed + more, scan_range="eyes_to_thigh", voxel_size_mm=(3.0, 3.0, 3.0)) for more in range(2)]
+
+
+def test_clicks_reach_the_lesions_of_phantoms_that_nobody_saw(segmenter, fresh_phantoms):
+    # of 24 single phantoms the worst had 0.54 and 0.63
+    first, third = np.mean(on_all(segmenter, fresh_phantoms, of_lesions), axis=0)[[0, 2]]
+    assert first > 0.4
+    assert third > 0.5
+    assert third > first - 0.02
+
+
+def test_a_volume_sent_with_its_axes_in_another_order_loses_little(segmenter, fresh_phantoms):
+    """Clients of nnInteractive's protocol may send z, y, x, and nothing says so."""
+    for chosen in (of_lesions, of_organs):
+        stored = np.mean(on_all(segmenter, fresh_phantoms, chosen), axis=0)
+        turned = np.mean(on_all(segmenter, fresh_phantoms, chosen, turned=True), axis=0)
+        # over 24 phantoms the mean after three clicks differs by less than 0.01; over two, by chance, by up to 0.08
+        assert turned[2] > stored[2] - 0.12
+
+
+def of_lesions(name: str) -> bool:
+    return is_lesion(name)
+
+
+def of_organs(name: str) -> bool:
+    return name in ORGANS
+
+
+def on_all(
+    segmenter: ClickSegmenter, phantoms: list[Phantom], chosen: Callable[[str], bool], *, turned: bool = False
+) -> list[list[float]]:
+    """Dice after each of three clicks on every target that is chosen by its name."""
+    found = []
+    for phantom in phantoms:
+        suv, labels = phantom.suv.astype(np.float32), phantom.labels
+        volume = PetVolume(suv, phantom.affine)
+        if turned:
+            labels = np.ascontiguousarray(labels.T)
+            volume = PetVolume(np.ascontiguousarray(suv.T), np.diag([SPACING_MM] * 3 + [1.0]))
         for value, name in phantom.label_names.items():
-            lesion = phantom.labels == value
-            if is_lesion(name) and lesion.sum() >= 10:
-                found.append(answers(segmenter, volume, lesion))
-    first, third = np.mean(found, axis=0)[[0, 2]]
-    assert len(found) >= 4
-    assert first > 0.45
-    assert third > 0.65
-    assert third > first
+            target = labels == value
+            if chosen(name) and target.sum() >= 10:
+                found.append(answers(segmenter, volume, target))
+    return found
 
 
 def answers(segmenter: ClickSegmenter, volume: PetVolume, target: np.ndarray) -> list[float]:
