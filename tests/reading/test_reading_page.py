@@ -201,6 +201,7 @@ def test_findings_are_saved_shown_again_deleted_brought_back_and_exported(readin
     page.page.fill("#reader", "Dr. Reader")
     page.page.keyboard.press("Tab")
     page.page.locator("#findings input[type=checkbox]").nth(0).check()
+    page.page.get_by_role("button", name="Another colour").nth(0).click()
     page.key("Control+s")
     page.wait_for_word("Saved: lesion 1, node, left")
     label = reading_server.studies / "labels" / "final" / "ann.nii.gz"
@@ -215,6 +216,8 @@ def test_findings_are_saved_shown_again_deleted_brought_back_and_exported(readin
 
     page = reading("ann")
     assert "by Dr. Reader" in page.page.inner_text("#findings")
+    shown = page.page.locator("#findings button.colour").nth(0).evaluate("one => getComputedStyle(one).backgroundColor")
+    assert shown == "rgb(86, 180, 233)"  # the second of the palette
     page.page.locator("#findings tbody tr").nth(2).click(position={"x": 300, "y": 8})
     assert np.array_equal(page.mask(volume.shape), second)
     for kind in ("seg", "nifti", "csv"):

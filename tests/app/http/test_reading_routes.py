@@ -97,6 +97,7 @@ def test_thresholds(ask):
 
 def test_a_save_names_what_it_replaces(ask, server):
     first = {"name": "lesion 1", "mask": bits(BITS), "reader": "Ann", "prompts": [{"ijk": HOT_CENTRE}]}
+    first["colour"] = [0, 158, 115]
     (saved,) = ask("save", first)["saved"]
     assert np.array_equal(unpacked(saved["mask"]), BITS)
     assert (saved["by"], saved["quality"], saved["edited"]) == ("Ann", "low", False)
@@ -125,6 +126,7 @@ def test_a_save_names_what_it_replaces(ask, server):
     assert back["removed"] == []
     found = next(one for one in back["saved"] if one["name"] == "lesion 1")
     assert np.array_equal(unpacked(found["mask"]), other)
+    assert (found["colour"], found["clicks"]) == ([0, 158, 115], [{"ijk": HOT_CENTRE, "positive": True}])
     assert "there is no deleted" in ask("back", {"name": "lesion 1", "file": "../../x.json"}, status=404)["detail"]
 
 
@@ -140,6 +142,7 @@ def test_a_save_names_what_it_replaces(ask, server):
         ({"name": "a", "mask": {"start": [0, 0, 0], "shape": [9, 1, 1], "bits": "gA=="}}, "2 bytes of bits"),
         ({"name": "a", "mask": {"start": [0, 0, 0], "shape": [1, 1, 1], "bits": "gA=="}, "quality": "x"}, "quality"),
         ({"name": "a", "mask": {"start": [0, 0, 0], "shape": [1, 1, 1], "bits": "gA=="}, "prompts": 5}, "prompts"),
+        ({"name": "a", "mask": {"start": [0, 0, 0], "shape": [1, 1, 1], "bits": "gA=="}, "colour": "red"}, "colour"),
     ],
 )
 def test_what_cannot_be_saved_is_named(ask, server, body, words):

@@ -144,7 +144,7 @@ def threshold(study: str, body: dict[str, Any] = BODY, user: User = USER) -> JSO
 @router.post("/read/{study}/save")
 def save(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSONResponse:
     """Keep a finding: `name`, `mask`, `replaces` (the digest of what was there, "" for nothing), `quality`, `reader`,
-    and where it came from: its `prompts` and the `weights` that answered them.
+    where it came from: its `prompts` and the `weights` that answered them, and its `colour`, three numbers up to 255.
 
     Raises:
         BadRequest: no name, a mask that is none.
@@ -167,6 +167,8 @@ def save(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSO
     edited = any(isinstance(prompt, InitialMask) for prompt in prompts)
     weights = body.get("weights") if isinstance(body.get("weights"), dict) else None
     said["came_from"] = {"clicks": list(prompts_said(prompts)), "weights": weights, "edited": edited}
+    if body.get("colour") is not None:
+        said["came_from"]["colour"] = _colour(body["colour"])
     mask = _mask(body.get("mask"), volume)
     if not mask.any():
         raise BadRequest(f"{said['label']!r} is empty: there is nothing to save")
@@ -238,6 +240,13 @@ def _saved(store: StudyStore, study_id: str, volume: PetVolume) -> dict[str, Any
 
 def _said(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"client_id": str(body.get("reader") or "")[:NAME_LENGTH], "saved_from": "reading page"}
+
+
+def _colour(value: Any) -> list[int]:
+    whole = isinstance(value, list) and all(isinstance(one, int) and not isinstance(one, bool) for one in value)
+    if not whole or len(value) != 3 or not all(0 <= one <= 255 for one in value):
+        raise BadRequest(f"colour must be three whole numbers from 0 to 255, got {value!r}"[:200])
+    return list(value)
 
 
 def _name(body: Mapping[str, Any]) -> str:

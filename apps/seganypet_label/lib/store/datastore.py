@@ -42,7 +42,8 @@ logger = logging.getLogger(__name__)
 FINAL = DefaultLabelTag.FINAL.value
 DICOM = "dicom"  # stands where a file's extension stands in an entry of the index
 NO_STUDIES = ("labels",)
-SAID_OF_A_TARGET = ("clicks", "weights", "edited", "by", "at")
+CAME_FROM = ("clicks", "weights", "edited", "colour")  # of a target
+SAID_OF_A_TARGET = (*CAME_FROM, "by", "at")
 LOOK_EVERY_S = 5.0  # walking through thousands of DICOM files takes a while
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from fastapi import HTTPException
 from numpy.typing import NDArray
 
-from lib.store.datastore import FINAL, StudyStore
+from lib.store.datastore import CAME_FROM, FINAL, StudyStore
 from lib.store.kept_files import PRIVATE
 from lib.store.label_maps import read_label_map
 from lib.store.mask_files import mask_bits, mask_bytes, mask_digest, smallest_box
@@ -121,7 +121,9 @@ def bring_back(store: StudyStore, study_id: str, name: str, file: str, said: dic
     if voxels is None:
         raise HTTPException(404, f"the deleted {name!r} of study {study_id!r} has no mask any more")
     quality = {"quality": entry["quality"]} if entry.get("quality") else {}
-    save_target(store, study_id, voxels == entry["idx"], {**said, **quality, "label": name, "replaces": ""})
+    came_from = {key: entry[key] for key in CAME_FROM if key in entry}
+    as_it_was = {**said, **quality, "came_from": came_from, "label": name, "replaces": ""}
+    save_target(store, study_id, voxels == entry["idx"], as_it_was)
 
 
 def _kept_infos(store: StudyStore, study_id: str) -> list[Path]:

@@ -43,7 +43,7 @@ export class Findings {
     if (!this.answer(finding)) {
       return "waiting";
     }
-    const same = kept && ["prompts", "name", "checked"].every((key) => kept[key] === finding[key]);
+    const same = kept && ["prompts", "name", "checked", "colour"].every((key) => kept[key] === finding[key]);
     return same ? "saved" : "not saved";
   }
 
@@ -57,12 +57,12 @@ export class Findings {
   /** What a server keeps, taken in; not a step of the history. */
   takeIn(saved, mask) {
     const id = ++this.number;
-    const { mask: bits, digest, name, by, at, quality, ...numbers } = saved;
+    const { mask: bits, digest, name, by, at, quality, colour = COLOURS[(id - 1) % COLOURS.length], ...numbers } = saved;
     const prompts = [{ type: "mask", ...bits }];
     const checked = quality === "high";
-    const finding = { id, name, colour: COLOURS[(id - 1) % COLOURS.length], prompts, hidden: false, checked };
     this.answers.set(prompts, { mask, numbers });
-    this.kept.set(id, { name, digest, prompts, by, at, checked });
+    this.kept.set(id, { name, digest, prompts, by, at, checked, colour });
+    const finding = { id, name, colour, prompts, hidden: false, checked };
     this.list = [...this.list, finding];
     this.changed();
   }
@@ -93,6 +93,13 @@ export class Findings {
   set(id, what) {
     this.list = this.list.map((one) => (one.id === id ? { ...one, ...what } : one));
     this.changed();
+  }
+
+  /** The next of the colours that colour-blind readers tell apart. */
+  recolour(id) {
+    const { colour } = this.list.find((one) => one.id === id);
+    const now = COLOURS.findIndex((one) => one.join() === colour.join());
+    this.set(id, { colour: COLOURS[(now + 1) % COLOURS.length] });
   }
 
   remove(id) {

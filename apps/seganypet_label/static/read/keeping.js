@@ -26,14 +26,15 @@ export class Keeping {
       prompts: finding.prompts,
       weights: answer.numbers.weights,
       quality: finding.checked ? "high" : "low",
+      colour: finding.colour,
       reader: this.server.reader,
     });
     if (kept && kept.name !== finding.name) {
       await this.server.post("remove", { name: kept.name, replaces: kept.digest, reader: this.server.reader });
     }
-    const { prompts, name, checked } = finding;
-    const now = said.saved.find((one) => one.name === name);
-    this.reading.findings.kept.set(finding.id, { name, prompts, checked, digest: now.digest, by: now.by, at: now.at });
+    const { prompts, name, checked, colour } = finding;
+    const { digest, by, at: when } = said.saved.find((one) => one.name === name);
+    this.reading.findings.kept.set(finding.id, { name, prompts, checked, colour, digest, by, at: when });
     this.#refreshKept(said);
   }
 

@@ -336,6 +336,7 @@ export class Reading {
           this.findings.change(id, { name });
         }
       },
+      recolour: (id) => this.findings.recolour(id),
       hide: (id) => this.findings.set(id, { hidden: !finding(id).hidden }),
       check: (id, checked) => this.findings.change(id, { checked }),
       save: (id) => this.keeping.saveSome([finding(id)]),

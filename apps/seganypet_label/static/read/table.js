@@ -11,7 +11,8 @@ const NUMBERS = [
 export class Table {
   /**
    * @param {HTMLTableElement} table
-   * @param {object} act what the rows' controls call: go, select, rename, hide, check, save, remove, each with an id
+   * @param {object} act what the rows' controls call: go, select, rename, recolour, hide, check, save, remove,
+   *   each with an id
    */
   constructor(table, act) {
     this.body = table.tBodies[0];
@@ -49,8 +50,9 @@ export class Table {
       });
     }
     second.classList.add("second");
-    const colour = document.createElement("span");
-    colour.className = "colour";
+    const colour = button("", `${finding.id} colour`, () => this.act.recolour(finding.id));
+    Object.assign(colour, { className: "colour", title: "Another colour" });
+    colour.setAttribute("aria-label", "Another colour");
     colour.style.setProperty("background", `rgb(${finding.colour.join(",")})`);
     const name = document.createElement("input");
     Object.assign(name, { className: "name", value: finding.name, maxLength: 64, placeholder: "name" });
