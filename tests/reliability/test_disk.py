@@ -97,6 +97,10 @@ def test_a_read_only_disk_is_said_and_clicks_go_on(server, disk):
         np.testing.assert_array_equal(kept(disk), before)
         assert server.numbers("image=study", {"foreground": [[8, 6, 12]], "background": []})["voxels"] > 0
         assert "labels cannot be saved: the studies folder is read-only" in health(server)["reasons"]
+        for task, what in (("train/seganypet", "a run and its weights"), ("scoring/uncertainty", "scores")):
+            refused = requests.post(f"{server.url}/{task}", json={}, timeout=60)
+            assert refused.status_code == 400, refused.text
+            assert f"read-only: {what} cannot be kept there" in refused.json()["detail"]
     finally:
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
     answer, after = save(server, 5)

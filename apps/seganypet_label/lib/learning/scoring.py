@@ -52,9 +52,10 @@ class UncertaintyScoring(ScoringMethod):
         """Refuse what cannot be.
 
         Raises:
-            BadRequest: a key or value that cannot be; it is named.
+            BadRequest: a key or value that cannot be; it is named. Or a folder that takes no scores.
         """
         _settings(request)
+        self._store.check_writable("scores")
 
     def __call__(self, request: dict[str, Any], datastore: Any) -> dict[str, Any]:
         """Score what has no score of these weights; returns how many were."""

@@ -70,9 +70,10 @@ class UpdateModel(TrainTask):
         """Refuse what cannot be trained before a process is started.
 
         Raises:
-            BadRequest: a key or value that cannot be, or too few labels.
+            BadRequest: a key or value that cannot be, too few labels, or a folder that takes no weights.
         """
         settings = TrainSettings.from_request(request, self._models)
+        self._store.check_writable("a run and its weights")
         problem = too_few(self._store.get_labeled_images(), settings)
         if problem:
             raise BadRequest(problem)

@@ -20,6 +20,7 @@ from typing import Any
 from filelock import FileLock
 from monailabel.datastore.local import LocalDatastore
 
+from lib.store.bad_request import BadRequest
 from lib.store.kept_files import PRIVATE
 from seganypet.whole_file import whole_file
 
@@ -59,6 +60,18 @@ class SharedIndex(LocalDatastore):
         return Path(self._datastore_config_path).exists() or any(
             not name.startswith(".") for name in os.listdir(self.root)
         )
+
+    def check_writable(self, what: str) -> None:
+        """Refuse what would be kept in a folder that takes nothing.
+
+        Args:
+            what: that, for people.
+
+        Raises:
+            BadRequest: the folder is read-only now.
+        """
+        if not os.access(self.root, os.W_OK):
+            raise BadRequest(f"the studies folder is read-only: {what} cannot be kept there")
 
     @property
     def scratch(self) -> Path:
