@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import requests
 import torch
 from monailabel.client import MONAILabelClient
@@ -68,6 +70,16 @@ class Server:
         answer = self.click(f"{query}&output=json", params)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def save(self, study: str, voxels: np.ndarray, affine: np.ndarray, name: str = "liver") -> requests.Response:
+        """Save a final label of one target, as Slicer sends it."""
+        return requests.put(
+            f"{self.url}/datastore/label",
+            params={"image": study, "tag": "final"},
+            data={"params": json.dumps({"label_info": [{"name": name, "idx": 1}]})},
+            files={"label": ("x.nii", nib.Nifti1Image(voxels, affine).to_bytes())},
+            timeout=60,
+        )
 
 
 def start_server(

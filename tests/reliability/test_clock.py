@@ -40,13 +40,7 @@ def server(tmp_path) -> Iterator[Server]:
 
 def save(server: Server, seed: int) -> np.ndarray:
     voxels = (np.random.default_rng(seed).random(SHAPE) > 0.5).astype(np.uint8)
-    answer = requests.put(
-        f"{server.url}/datastore/label",
-        params={"image": "study", "tag": "final"},
-        data={"params": '{"label_info": [{"name": "liver", "idx": 1}]}'},
-        files={"label": ("x.nii", nib.Nifti1Image(voxels, AFFINE).to_bytes())},
-        timeout=60,
-    )
+    answer = server.save("study", voxels, AFFINE)
     assert answer.status_code == 200, answer.text
     return voxels
 

@@ -40,15 +40,7 @@ def server(disk, tmp_path_factory) -> Iterator[Server]:
 def save(server: Server, seed: int) -> tuple[requests.Response, np.ndarray]:
     """Save a label that does not compress."""
     voxels = (np.random.default_rng(seed).random(SHAPE) > 0.5).astype(np.uint8)
-    content = nib.Nifti1Image(voxels, AFFINE).to_bytes()
-    answer = requests.put(
-        f"{server.url}/datastore/label",
-        params={"image": "study", "tag": "final"},
-        data={"params": '{"label_info": [{"name": "liver", "idx": 1}]}'},
-        files={"label": ("x.nii", content)},
-        timeout=60,
-    )
-    return answer, voxels
+    return server.save("study", voxels, AFFINE), voxels
 
 
 def kept(disk: Path) -> np.ndarray:

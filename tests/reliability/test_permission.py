@@ -34,14 +34,7 @@ def server(tmp_path) -> Iterator[Server]:
 
 def save(server: Server, seed: int) -> tuple[requests.Response, np.ndarray]:
     voxels = (np.random.default_rng(seed).random(SHAPE) > 0.5).astype(np.uint8)
-    answer = requests.put(
-        f"{server.url}/datastore/label",
-        params={"image": "study", "tag": "final"},
-        data={"params": '{"label_info": [{"name": "liver", "idx": 1}]}'},
-        files={"label": ("x.nii", nib.Nifti1Image(voxels, AFFINE).to_bytes())},
-        timeout=60,
-    )
-    return answer, voxels
+    return server.save("study", voxels, AFFINE), voxels
 
 
 def give(folder: Path, user: int) -> None:

@@ -37,13 +37,7 @@ def click(server: Server, study: str) -> requests.Response:
 
 
 def save(server: Server, study: str) -> requests.Response:
-    return requests.put(
-        f"{server.url}/datastore/label",
-        params={"image": study, "tag": "final"},
-        data={"params": '{"label_info": [{"name": "liver", "idx": 1}]}'},
-        files={"label": ("x.nii", nib.Nifti1Image(np.ones(SHAPE, np.uint8), AFFINE).to_bytes())},
-        timeout=60,
-    )
+    return server.save(study, np.ones(SHAPE, np.uint8), AFFINE)
 
 
 def saved(server: Server, study: str) -> int:
