@@ -13,7 +13,9 @@ pytestmark = pytest.mark.slow
     [
         (["requests", "--count", "500"], "500 requests, no 5xx, none over 30 s, every click right"),
         (["files", "--count", "300"], "300 damaged files: "),
-        (["kills", "--count", "8"], "8 kills, "),
+        (["kills", "--count", "6"], "6 kills, "),
+        (["kills", "--within", "publish", "--count", "4"], "4 kills, "),
+        (["kills", "--within", "scoring", "--count", "1"], "1 kills, "),
         (
             ["soak", "--clicks", "60", "--studies", "6", "--readers", "4"],
             "60 clicks by 4 readers on 6 studies, none failed",
