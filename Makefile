@@ -28,7 +28,7 @@ serve: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	ruff check . && ruff format --check . && mypy && $(APP_TYPES)
-	pytest
+	pytest -n 2 --dist loadfile
 
 # Orthanc, OHIF in Chromium: apt-get install orthanc orthanc-dicomweb chromium iproute2 util-linux
 test-viewers: $(VENV)/installed-dev

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-ARMS = ["finetune", "consistency", "cpcl uncertain"]
+ARMS = ["finetune", "cpcl uncertain"]
 
 
 @pytest.mark.slow
@@ -17,7 +17,7 @@ def test_smoke_writes_the_table_and_goes_on_from_what_is_done(repo, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "table.md").read_text().splitlines()
     named = [line.split("|")[1].strip() for line in lines if line.startswith("| ")]
-    assert named == ["strategy", "start", *ARMS, "consistency − finetune", "cpcl uncertain − finetune"]
+    assert named == ["strategy", "start", *ARMS, "cpcl uncertain − finetune"]
     assert "labels of 75% of them" in lines[0]
     with (tmp_path / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -28,7 +28,7 @@ def test_smoke_writes_the_table_and_goes_on_from_what_is_done(repo, tmp_path):
     assert (tmp_path / "table.png").stat().st_size > 5000
     assert "| uncertain | 0.9 |" in (tmp_path / "rules.md").read_text()
     trained = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/model.pt")}
-    assert len(trained) == 4
+    assert len(trained) == 3
 
     again = subprocess.run(command, cwd=repo, capture_output=True, text=True, timeout=200)
     assert again.returncode == 0, again.stderr

@@ -113,7 +113,7 @@ def test_troubles_are_named_and_no_study_is(monkeypatch, tmp_path):
     monkeypatch.setattr(health.shutil, "disk_usage", lambda path: Free())
     monkeypatch.setattr(health.os, "access", lambda path, mode: False)
     assert list(health.troubles(App())) == [
-        "a new file of weights cannot be read; those before it are in force",
+        "the file of weights cannot be read, or a new one does not load; those before it are in force",
         "labels cannot be saved: the studies folder is read-only",
         "the disk of the studies folder has 3 MB left",
     ]
