@@ -1,4 +1,5 @@
-"""Random requests after the server's own OpenAPI: never a 5xx, never a hang, and the next click is right."""
+"""Random requests after the server's own OpenAPI, and to its pages' and protocols' routes, which that does not list:
+never a 5xx, never a hang, and the next click is right."""
 
 from __future__ import annotations
 
@@ -9,7 +10,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,60 +21,21 @@ from demo_server import server_process
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as with_seed
 from hypothesis import strategies as st
+from reliability.asked import HANG_S, MODEL, Asked, anything, odd_value
+from reliability.unlisted_routes import unlisted_requests
+
+from seganypet.pet import write_pet_dicom_series
 
 APP = Path(__file__).resolve().parents[2] / "apps" / "seganypet_label"
-MODEL = "seganypet"
-HANG_S = 30.0
 CLICK_EVERY = 100  # requests between two clicks whose mask is known
 METHODS = ("get", "post", "put", "delete", "patch", "head", "options")
 
 # a server that scores answers as before, but takes the cores of whoever waits for the fuzz to end
 LONG = {("post", "/scoring/"), ("post", "/scoring/{method}")}
 
-WORDS = [
-    "", "block", "study", MODEL, "final", "original", "liver", "..", "../x", "a\\b", "\0", "%00", "é", "🫀", "null",
-    "true", "-1", "0", "1e400", "NaN", "[]", "{}", "{", "x" * 300, "/etc/passwd",
-    "1.2.840.10008.1.2", "'; --", "<script>",
-]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One request.
-
-    Args:
-        method: as OpenAPI writes it.
-        path: with its parameters filled in.
-        query: name and value, repeated names allowed.
-        body: what is sent, or None.
-        kind: its Content-Type; "multipart" for fields and files.
-        fields: of a multipart body: name → text, or (file name, content).
-    """
-
-    method: str
-    path: str
-    query: tuple[tuple[str, str], ...] = ()
-    body: bytes | None = None
-    kind: str = ""
-    fields: Mapping[str, Any] = field(default_factory=dict)
-
-    def send(self, url: str) -> http.Response:
-        """The answer.
-
-        Raises:
-            http.RequestException: none came.
-        """
-        more: dict[str, Any] = {"data": self.body, "headers": {"Content-Type": self.kind}} if self.kind else {}
-        if self.kind == "multipart":
-            more = {"files": {name: value if isinstance(value, tuple) else (None, value)
-                              for name, value in self.fields.items()}}  # fmt: skip
-        return http.request(
-            self.method.upper(), url + self.path, params=list(self.query), timeout=HANG_S, allow_redirects=False, **more
-        )
-
 
 def requests(count: int = 10_000, seed: int = 0) -> None:
-    """Ask a server of its own, with two small studies, and end with status 1 where it answers as it must not.
+    """Ask a server of its own, with three small studies, and end with status 1 where it answers as it must not.
 
     Args:
         count: how many.
@@ -83,7 +44,7 @@ def requests(count: int = 10_000, seed: int = 0) -> None:
     with tempfile.TemporaryDirectory(prefix="seganypet-fuzz-") as temporary:
         folder = Path(temporary)
         study = _write_studies(folder / "studies")
-        conf = {"encode_ahead_s": 0}
+        conf = {"encode_ahead_s": 0, "drawing_alive_s": 3600, "drawing_idle_s": 3600}
         environment = {
             "OMP_WAIT_POLICY": "passive",
             **os.environ,
@@ -99,12 +60,13 @@ def requests(count: int = 10_000, seed: int = 0) -> None:
 
 
 def _write_studies(folder: Path) -> Path:
-    """Two studies; the path of one that is clicked with every check."""
+    """Two NIfTI studies and one of DICOM files; the path of one that is clicked with every check."""
     folder.mkdir(parents=True)
     voxels = np.ones((24, 20, 30), np.float32)
     voxels[6:10, 4:8, 10:15] = 8
     for name in ("block", "study"):
         nib.save(nib.Nifti1Image(voxels, np.diag([4.0, 4.0, 4.0, 1.0])), folder / f"{name}.nii.gz")
+    write_pet_dicom_series(voxels, np.diag([-4.0, -4.0, 4.0, 1.0]), folder / "ann")
     kept = folder.parent / "clicked.nii.gz"
     kept.write_bytes((folder / "block.nii.gz").read_bytes())
     return kept
@@ -120,7 +82,7 @@ def _ask(url: str, study: Path, count: int, seed: int) -> collections.Counter[in
         max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck),
         phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False,
     )  # fmt: skip
-    @given(st.sampled_from(routes).flatmap(_requests))
+    @given(st.one_of(st.sampled_from(routes).flatmap(_requests), unlisted_requests(url)))
     def hold(asked: Asked) -> None:
         answer = asked.send(url)
         statuses[answer.status_code] += 1
@@ -166,11 +128,11 @@ def _requests(route: tuple[str, str, Mapping[str, Any]]) -> st.SearchStrategy[As
     parameters = operation.get("parameters", [])
     in_path = {one["name"]: _path_part() for one in parameters if one["in"] == "path"}
     known = [one["name"] for one in parameters if one["in"] == "query"] or ["image"]
-    query = st.lists(st.tuples(st.sampled_from([*known, "odd"]), _value()), max_size=5).map(tuple)
+    query = st.lists(st.tuples(st.sampled_from([*known, "odd"]), odd_value()), max_size=5).map(tuple)
     content = operation.get("requestBody", {}).get("content", {})
     names = ["params", "file", "files", "label", "data", "odd"]
-    parts = st.dictionaries(st.sampled_from(names), st.one_of(_value(), _params(), _file()), max_size=4)
-    json_body = st.one_of(_anything().map(lambda value: json.dumps(value).encode()), st.binary(max_size=60))
+    parts = st.dictionaries(st.sampled_from(names), st.one_of(odd_value(), _params(), _file()), max_size=4)
+    json_body = st.one_of(anything().map(lambda value: json.dumps(value).encode()), st.binary(max_size=60))
     bodies = st.one_of(
         st.just((None, "", {})),
         parts.filter(bool).map(lambda fields: (None, "multipart", fields)),
@@ -195,28 +157,15 @@ def _filled(path: str, parts: Mapping[str, str]) -> str:
 
 
 def _path_part() -> st.SearchStrategy[str]:
-    return st.one_of(st.sampled_from([MODEL, "random", "first", "block", "studies"]), _value()).map(
+    return st.one_of(st.sampled_from([MODEL, "random", "first", "block", "studies"]), odd_value()).map(
         lambda text: quote(text, safe="")
     )
 
 
-def _value() -> st.SearchStrategy[str]:
-    return st.one_of(st.sampled_from(WORDS), st.text(max_size=12), st.integers().map(str), st.floats().map(str))
-
-
-def _anything() -> st.SearchStrategy[Any]:
-    leaf = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), _value())
-    return st.recursive(leaf, _nested)
-
-
-def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.one_of(st.lists(inner, max_size=4), st.dictionaries(_value(), inner, max_size=4))
-
-
 def _params() -> st.SearchStrategy[str]:
     """Click parameters, nearly right."""
-    index = st.one_of(st.integers(-2, 40), st.floats(), st.integers(), _anything())
-    clicks = st.one_of(st.lists(st.lists(index, min_size=2, max_size=4), max_size=3), _anything())
+    index = st.one_of(st.integers(-2, 40), st.floats(), st.integers(), anything())
+    clicks = st.one_of(st.lists(st.lists(index, min_size=2, max_size=4), max_size=3), anything())
     keys = [
         "foreground",
         "background",
@@ -227,9 +176,9 @@ def _params() -> st.SearchStrategy[str]:
         "save_label",
         "label_tag",
     ]
-    return st.dictionaries(st.sampled_from(keys), st.one_of(clicks, _anything()), max_size=5).map(json.dumps)
+    return st.dictionaries(st.sampled_from(keys), st.one_of(clicks, anything()), max_size=5).map(json.dumps)
 
 
 def _file() -> st.SearchStrategy[tuple[str, bytes]]:
-    names = st.one_of(st.sampled_from(["x.nii.gz", "x.nrrd", "x.dcm", "..", "x"]), _value())
+    names = st.one_of(st.sampled_from(["x.nii.gz", "x.nrrd", "x.dcm", "..", "x"]), odd_value())
     return st.tuples(names.map(lambda name: name or "x"), st.binary(max_size=200))
