@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -11,6 +12,7 @@ import requests
 from chromium import chromium_page
 from oblique_study import AFFINE, LESION, RADIUS, SHAPE, study_suv, write_study
 from ohif import Ohif
+from pydicom.uid import generate_uid
 from running_server import start_server
 
 pytestmark = pytest.mark.slow
@@ -18,10 +20,23 @@ LPS = (AFFINE @ np.array([*LESION, 1.0]))[:3] * [-1, -1, 1]
 TRUTH = study_suv() > 12 - RADIUS
 
 
+def write_ct(pet: Path, ct: Path) -> None:
+    """A CT of the PET's study, that OHIF lists beside it."""
+    ct.mkdir()
+    series = generate_uid()
+    for file in sorted(pet.glob("*.dcm")):
+        dataset = pydicom.dcmread(file)
+        dataset.Modality, dataset.SeriesDescription, dataset.SeriesInstanceUID = "CT", "CT beside", series
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        dataset.save_as(ct / file.name)
+
+
 @pytest.fixture(scope="module")
 def folder_server(namespace, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ohif_folder")
     write_study(folder / "studies" / "oblique", seed=4)
+    write_ct(folder / "studies" / "oblique", folder / "studies" / "ct")
     with namespace.entered():
         yield from start_server(folder, folder / "studies")
 
@@ -35,6 +50,7 @@ def test_a_folder_opens_in_ohif_is_clicked_and_its_label_comes_back(folder_serve
         page.locator(f'a[href*="{uid}"]').first.click()
         ohif = Ohif(page)
         ohif.wait_for_images()
+        page.wait_for_selector("text=CT beside", timeout=60_000)
         shown = ohif.shown(LPS)
         assert shown["dimensions"] == list(SHAPE)
         assert shown["ijk"] == list(LESION)

@@ -15,7 +15,7 @@ import pytest
 import SimpleITK as sitk
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRBigEndian
+from pydicom.uid import ExplicitVRBigEndian, generate_uid
 from small_studies import DICOM_AFFINE, HOT, SHAPE, hot_block
 
 from seganypet.pet import PetReadError, SyntheticPatient, write_pet_dicom_series
@@ -54,6 +54,37 @@ def raw(tag: int, vr: str, value: bytes):
         dataset._dict[Tag(tag)] = RawDataElement(Tag(tag), vr, len(value), value, 0, False, True)
 
     return change
+
+
+def write_ct(pet: Path, ct: Path, *, study: str = "") -> str:
+    """A CT on a PET's slices, of its study unless another is given; returns its SeriesInstanceUID."""
+    series = generate_uid()
+    ct.mkdir()
+    for file in sorted(pet.glob("*.dcm")):
+        dataset = pydicom.dcmread(file)
+        dataset.Modality, dataset.SeriesInstanceUID = "CT", series
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        dataset.StudyInstanceUID = study or dataset.StudyInstanceUID
+        dataset.save_as(ct / file.name)
+    return series
+
+
+def test_a_ct_beside_a_pet_is_shown_and_never_clicked_in(folder):
+    ct = write_ct(folder / "ann", folder / "ann_ct")
+    write_ct(folder / "bob", folder / "stranger", study="1.2.3")  # nobody opens a CT without PET here
+    store, instances = served(folder)
+    assert sorted(store.list_images()) == ["ann", "bob"]
+    found = list(instances.series())
+    assert [(one.study_id, one.is_pet) for one in found] == [("ann", True), ("ann", False), ("bob", True)]
+    assert (found[1].uid, found[1].count, found[1].study_uid) == (ct, SHAPE[2], found[0].study_uid)
+    assert found[1].head()["00080060"]["Value"] == ["CT"]
+    assert [one.uid for one in instances.series(found[0].study_uid, ct)] == [ct]
+    rows = [one.row for one in found[1].instances()]
+    assert [row["00200013"]["Value"] for row in rows] == [[n + 1] for n in range(SHAPE[2])]
+    np.testing.assert_array_equal(
+        found[1].instances()[4].frames().pixels(0), found[0].instances()[4].frames().pixels(0)
+    )
 
 
 def test_what_is_malformed_is_left_out_and_hides_nothing_else(folder):

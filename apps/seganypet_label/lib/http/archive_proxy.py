@@ -57,7 +57,7 @@ async def forward(request: Request, path: str, user: User = READER) -> Response:
         if opened:
             look = partial(app.folder_instances.series, opened[1])
             for series in await anyio.to_thread.run_sync(lambda: list(look())):
-                if not series.is_label:
+                if series.is_pet:
                     app.ahead.open(series.study_id, partial(_volume, app, series.study_id))
         query, accept = request.query_params.multi_items(), request.headers.get("accept", "")
         root = f"{str(request.base_url).rstrip('/')}{settings.MONAI_LABEL_API_STR}/proxy/dicom/wado"

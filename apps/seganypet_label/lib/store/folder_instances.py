@@ -1,4 +1,5 @@
-"""The DICOM series of a studies folder as DICOMweb sees them: PET series as they lie there, final labels as DICOM SEG.
+"""The DICOM series of a studies folder as DICOMweb sees them: PET series and what was imaged beside them as they lie
+there, final labels as DICOM SEG.
 
 A search opens one file a series; headers are read when somebody asks for them, and kept as DICOM JSON within a bound. A
 file that cannot be read is left out, and the log says why.
@@ -19,9 +20,11 @@ from lib.store.datastore import LOOK_EVERY_S, StudyStore
 from lib.store.dicom_instance import Instance, Row, read_instance
 from lib.store.label_segs import DESCRIPTION, LabelSeg, LabelSegs
 from seganypet.inference.byte_cache import ByteCache
-from seganypet.pet import PetReadError, find_pet_series
+from seganypet.pet import PetReadError, PetSeries, find_pet_series
+from seganypet.pet.series_listing import files_under, group_series
 
 logger = logging.getLogger(__name__)
+BESIDE = ("CT", "MR", "NM", "PT")  # modalities that OHIF lays under a PET; also a PT that is not to be clicked in
 KEPT_BYTES = 128 * 2**20  # some 15,000 headers
 UID = re.compile(r"[0-9.]{1,64}")
 # a SEG's attributes that its series shares with the PET's study
@@ -38,10 +41,11 @@ class Series:
     Args:
         study_uid: StudyInstanceUID.
         uid: SeriesInstanceUID.
-        study_id: the store's id of the PET series it is, or belongs to.
+        study_id: the store's id of the PET series it is, or lies beside.
         count: of its instances.
         head: gives the attributes of its first instance, of a SEG those of its series; None where none can be read.
         instances: gives its instances in the order of InstanceNumber.
+        is_pet: whether it is a series that can be clicked in.
         is_label: whether it is a label's SEG.
     """
 
@@ -51,6 +55,7 @@ class Series:
     count: int
     head: Callable[[], Row | None]
     instances: Callable[[], list[Instance]]
+    is_pet: bool = False
     is_label: bool = False
 
 
@@ -65,9 +70,14 @@ class FolderInstances:
         self._store, self._segs = store, LabelSegs(store)
         self._headers: ByteCache[Instance] = ByteCache(KEPT_BYTES, lambda one: len(one.text) + 1000)
         self._files: dict[tuple[Path, str], tuple[float, tuple[Path, ...]]] = {}
+        self._beside: tuple[float, dict[str, list[PetSeries]]] | None = None
 
     def series(self, study_uid: str = "", series_uid: str = "") -> Iterator[Series]:
-        """The series with the study's or series' UID where one is given; each PET is followed by its label."""
+        """The series with the study's or series' UID where one is given.
+
+        Each PET is followed by its label, a study's first one by the other images of that study as well.
+        """
+        seen = set()
         for study_id in self._store.list_images():
             try:
                 path, uid = self._store.source(study_id)
@@ -79,12 +89,32 @@ class FolderInstances:
             if series_uid in ("", uid):
                 files = self._files_of(path, uid)
                 if files:
-                    yield self._pet(study, uid, study_id, files)
+                    yield self._as_it_lies(study, uid, study_id, files, is_pet=True)
             seg = self._segs.of_study(study_id, uid) if series_uid != uid else None
             if seg is not None and series_uid in ("", seg.uid):
                 yield self._label(study, uid, study_id, path, seg)
+            for other in self._others().get(study, ()) if study not in seen else ():
+                if series_uid in ("", other.uid):
+                    yield self._as_it_lies(study, other.uid, study_id, other.files)
+            seen.add(study)
 
-    def _pet(self, study: str, uid: str, study_id: str, files: tuple[Path, ...]) -> Series:
+    def _others(self) -> dict[str, list[PetSeries]]:
+        """Images that nobody can click in, by StudyInstanceUID; looked for once in a while."""
+        if self._beside is None or time.monotonic() - self._beside[0] > LOOK_EVERY_S:
+            found: dict[str, list[PetSeries]] = {}
+            try:
+                series, _ = group_series(files_under(self._store.root))
+            except OSError:  # the folder went away meanwhile
+                series = []
+            for one in series:
+                if one.problem is not None and one.modality in BESIDE and UID.fullmatch(one.uid):
+                    found.setdefault(one.study_uid, []).append(one)
+            self._beside = (time.monotonic(), found)
+        return self._beside[1]
+
+    def _as_it_lies(
+        self, study: str, uid: str, study_id: str, files: tuple[Path, ...], *, is_pet: bool = False
+    ) -> Series:
         def head() -> Row | None:
             return next((one.row for file in files if (one := self._read(file)) is not None), None)
 
@@ -92,12 +122,12 @@ class FolderInstances:
             found = [one for file in files if (one := self._read(file)) is not None]
             return sorted(found, key=lambda one: (one.number, one.uid))
 
-        return Series(study, uid, study_id, len(files), head, instances)
+        return Series(study, uid, study_id, len(files), head, instances, is_pet=is_pet)
 
     def _label(self, study: str, pet_uid: str, study_id: str, path: Path, seg: LabelSeg) -> Series:
         def head() -> Row | None:
             files = self._files_of(path, pet_uid)
-            pet = self._pet(study, pet_uid, study_id, files).head() if files else None
+            pet = self._as_it_lies(study, pet_uid, study_id, files).head() if files else None
             if pet is None:
                 return None
             row = {tag: pet[tag] for tag in OF_STUDY if tag in pet}
