@@ -217,7 +217,7 @@ def test_findings_are_saved_shown_again_deleted_brought_back_and_exported(readin
     page = reading("ann")
     assert "by Dr. Reader" in page.page.inner_text("#findings")
     shown = page.page.locator("#findings button.colour").nth(0).evaluate("one => getComputedStyle(one).backgroundColor")
-    assert shown == "rgb(86, 180, 233)"  # the second of the palette
+    assert shown == "rgb(0, 158, 115)"  # the third of the palette: the other finding has the second
     page.page.locator("#findings tbody tr").nth(2).click(position={"x": 300, "y": 8})
     assert np.array_equal(page.mask(volume.shape), second)
     for kind in ("seg", "nifti", "csv"):

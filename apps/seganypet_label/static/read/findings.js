@@ -95,11 +95,14 @@ export class Findings {
     this.changed();
   }
 
-  /** The next of the colours that colour-blind readers tell apart. */
+  /** The next of the colours that colour-blind readers tell apart, one that no other finding has where there is one. */
   recolour(id) {
     const { colour } = this.list.find((one) => one.id === id);
-    const now = COLOURS.findIndex((one) => one.join() === colour.join());
-    this.set(id, { colour: COLOURS[(now + 1) % COLOURS.length] });
+    const same = (one) => (other) => other.join() === one.join();
+    const others = this.list.filter((one) => one.id !== id).map((one) => one.colour);
+    const now = COLOURS.findIndex(same(colour));
+    const following = [...COLOURS.slice(now + 1), ...COLOURS.slice(0, now + 1)];
+    this.set(id, { colour: following.find((one) => !others.some(same(one))) || following[0] });
   }
 
   remove(id) {
