@@ -26,6 +26,7 @@ sys.path[:0] = [str(REPO / "bundle"), str(APP)]
 from lib.learning.trained_weights import trained_file  # noqa: E402
 from lib.store.kept_files import PRIVATE  # noqa: E402
 
+from seganypet.networks import load_network  # noqa: E402
 from seganypet.whole_file import is_abandoned  # noqa: E402
 
 SHAPE, NODE = (40, 40, 40), (20, 20, 20)
@@ -151,8 +152,6 @@ def _look(url: str, studies: Path) -> str:
 
 
 def _look_at_training(studies: Path) -> str:
-    from seganypet.networks import load_network
-
     file = trained_file(studies)
     if file.is_file():
         load_network(file)
