@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def _inside(namespace: NetworkNamespace) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def orthanc(namespace: NetworkNamespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    with namespace.entered(), running_orthanc(tmp_path_factory.mktemp("orthanc")) as archive:
+    with namespace.holding(running_orthanc(tmp_path_factory.mktemp("orthanc"))) as archive:
         yield archive
 
 
@@ -65,9 +66,9 @@ def archive_server(
     """The app with its own weights over the archive, started as the README says."""
     if not (REPO / "bundle" / "models" / "model.pt").is_file():
         pytest.skip("the bundle's weights are missing: bundle/models/model.pt")
-    with namespace.entered():
-        for server in start_server(tmp_path_factory.mktemp("server"), orthanc.dicomweb):
-            server.slices = read_pet(study_files[0].parent).source.files  # in the order of k
-            (server.cache,) = (server.log.parent / "home" / ".cache" / "monailabel" / "dicom").iterdir()
-            server.fetched_at_start = list(server.cache.rglob("*.dcm"))
-            yield server
+    starting = contextlib.contextmanager(start_server)(tmp_path_factory.mktemp("server"), orthanc.dicomweb)
+    with namespace.holding(starting) as server:
+        server.slices = read_pet(study_files[0].parent).source.files  # in the order of k
+        (server.cache,) = (server.log.parent / "home" / ".cache" / "monailabel" / "dicom").iterdir()
+        server.fetched_at_start = list(server.cache.rglob("*.dcm"))
+        yield server

@@ -9,11 +9,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pytest
 
+T = TypeVar("T")
 CLONE_NEWNET = 0x40000000
 OWN = Path("/proc/thread-self/ns/net")
 
@@ -45,6 +48,21 @@ class NetworkNamespace:
         finally:
             os.close(inside)
             os.close(before)
+
+    @contextlib.contextmanager
+    def holding(self, context: AbstractContextManager[T]) -> Iterator[T]:
+        """What a context gives; it is entered and left inside, and the block itself runs where the thread was.
+
+        A fixture that outlives a test must not keep the thread inside: another room's test would not find its server.
+        """
+        with contextlib.ExitStack() as stack:
+            with self.entered():
+                made = stack.enter_context(context)
+            try:
+                yield made
+            finally:
+                with self.entered():
+                    stack.close()
 
 
 @contextlib.contextmanager
