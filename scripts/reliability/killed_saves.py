@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import os
 import signal
 import sys
@@ -81,17 +82,26 @@ def _save(url: str, saving: Saving, seed: int) -> None:
         content = nib.Nifti1Image(voxels, np.eye(4) * [4, 4, 4, 1]).to_bytes()
         saving.under_way = _sum(voxels)
         try:
-            answer = http.put(
-                f"{url}/datastore/label",
-                params={"image": "study", "tag": "final"},
-                data={"params": '{"label_info": [{"name": "liver", "idx": 1}]}'},
-                files={"label": ("x.nii", content)},
-                timeout=WAIT_S,
-            )
+            answer = put_label(url, "study", "liver", content)
         except http.RequestException:
             return  # under way when it was killed: it may be there or not
         answer.raise_for_status()
         saving.acknowledged, saving.under_way = saving.under_way, ""
+
+
+def put_label(url: str, study: str, name: str, content: bytes) -> http.Response:
+    """Save a final label of one target, a NIfTI's bytes.
+
+    Raises:
+        http.RequestException: no answer came.
+    """
+    return http.put(
+        f"{url}/datastore/label",
+        params={"image": study, "tag": "final"},
+        data={"params": json.dumps({"label_info": [{"name": name, "idx": 1}]})},
+        files={"label": ("x.nii", content)},
+        timeout=WAIT_S,
+    )
 
 
 def _look(url: str, studies: Path, saving: Saving) -> str:

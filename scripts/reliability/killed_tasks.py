@@ -17,6 +17,7 @@ import nibabel as nib
 import numpy as np
 import requests as http
 from demo_server import server_process
+from reliability.killed_saves import put_label
 from tqdm import tqdm
 
 REPO = Path(__file__).resolve().parents[2]
@@ -122,14 +123,8 @@ def _node(study: int) -> np.ndarray:
 
 
 def _save(url: str, study: int) -> None:
-    answer = http.put(
-        f"{url}/datastore/label",
-        params={"image": str(study), "tag": "final"},
-        data={"params": '{"label_info": [{"name": "lesion", "idx": 1}]}'},
-        files={"label": ("x.nii", nib.Nifti1Image(_node(study).astype(np.uint8), AFFINE).to_bytes())},
-        timeout=WAIT_S,
-    )
-    answer.raise_for_status()
+    content = nib.Nifti1Image(_node(study).astype(np.uint8), AFFINE).to_bytes()
+    put_label(url, str(study), "lesion", content).raise_for_status()
 
 
 def _look(url: str, studies: Path) -> str:

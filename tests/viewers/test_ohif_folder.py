@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 import requests
 from chromium import chromium_page
+from ct_beside import write_ct
 from oblique_study import AFFINE, LESION, RADIUS, SHAPE, study_suv, write_study
 from ohif import Ohif
-from pydicom.uid import generate_uid
 from running_server import start_server
 
 pytestmark = pytest.mark.slow
 LPS = (AFFINE @ np.array([*LESION, 1.0]))[:3] * [-1, -1, 1]
 TRUTH = study_suv() > 12 - RADIUS
-
-
-def write_ct(pet: Path, ct: Path) -> None:
-    """A CT of the PET's study, that OHIF lists beside it."""
-    ct.mkdir()
-    series = generate_uid()
-    for file in sorted(pet.glob("*.dcm")):
-        dataset = pydicom.dcmread(file)
-        dataset.Modality, dataset.SeriesDescription, dataset.SeriesInstanceUID = "CT", "CT beside", series
-        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        dataset.save_as(ct / file.name)
 
 
 @pytest.fixture(scope="module")

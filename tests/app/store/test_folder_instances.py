@@ -13,9 +13,10 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from ct_beside import write_ct
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRBigEndian, generate_uid
+from pydicom.uid import ExplicitVRBigEndian
 from small_studies import DICOM_AFFINE, HOT, SHAPE, hot_block
 
 from seganypet.pet import PetReadError, SyntheticPatient, write_pet_dicom_series
@@ -54,20 +55,6 @@ def raw(tag: int, vr: str, value: bytes):
         dataset._dict[Tag(tag)] = RawDataElement(Tag(tag), vr, len(value), value, 0, False, True)
 
     return change
-
-
-def write_ct(pet: Path, ct: Path, *, study: str = "") -> str:
-    """A CT on a PET's slices, of its study unless another is given; returns its SeriesInstanceUID."""
-    series = generate_uid()
-    ct.mkdir()
-    for file in sorted(pet.glob("*.dcm")):
-        dataset = pydicom.dcmread(file)
-        dataset.Modality, dataset.SeriesInstanceUID = "CT", series
-        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        dataset.StudyInstanceUID = study or dataset.StudyInstanceUID
-        dataset.save_as(ct / file.name)
-    return series
 
 
 def test_a_ct_beside_a_pet_is_shown_and_never_clicked_in(folder):
@@ -166,7 +153,7 @@ def save(store, folder: Path, where: tuple[slice, ...], name: str) -> np.ndarray
 
 
 def seg_of(instances):
-    return next(one for one in instances.series() if one.is_label)
+    return next(one for one in instances.series() if not one.is_pet)
 
 
 def test_a_labels_seg_has_one_uid_for_all_who_ask_and_after_a_restart(folder):

@@ -55,19 +55,31 @@ class ClickRequest:
     client_id: str = ""
 
 
+def read_object(text: str | bytes, what: str) -> dict[str, Any]:
+    """A JSON object.
+
+    Args:
+        what: names it where it is none.
+
+    Raises:
+        BadRequest: not a JSON object.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise BadRequest(f"{what} is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise BadRequest(f"{what} must be a JSON object, got {type(value).__name__}")
+    return value
+
+
 def parse_params(text: str) -> dict[str, Any]:
     """The JSON of a form field `params`.
 
     Raises:
         BadRequest: not a JSON object.
     """
-    try:
-        params = json.loads(text or "{}")
-    except ValueError as error:
-        raise BadRequest(f"params is not valid JSON: {error}") from None
-    if not isinstance(params, dict):
-        raise BadRequest(f"params must be a JSON object, got {type(params).__name__}")
-    return params
+    return read_object(text or "{}", "params")
 
 
 def click_request(params: Mapping[str, Any]) -> ClickRequest:

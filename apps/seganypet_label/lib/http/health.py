@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -54,7 +53,7 @@ def troubles(app: SegAnyPETApp) -> Iterator[str]:
     if not store.is_there():
         yield "the studies folder is not there"
         return
-    if not os.access(store.root, os.W_OK):
+    if not store.is_writable():
         yield "labels cannot be saved: the studies folder is read-only"
     free = shutil.disk_usage(store.root).free
     if free < ROOM_MB * MB:

@@ -1,8 +1,7 @@
-"""What requests of nnInteractive's protocol say, checked: a body within bounds, JSON, signs, voxel ranges."""
+"""What requests of nnInteractive's protocol say, checked: a body within bounds, signs, voxel ranges."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
@@ -21,17 +20,6 @@ async def read_body(request: Request, most: int) -> bytes:
             raise HTTPException(413, f"a body of more than {most / 2**20:.0f} MB is not taken here")
         parts.append(part)
     return b"".join(parts)
-
-
-def read_object(content: bytes, what: str) -> Mapping[str, Any]:
-    """A JSON object; `what` names it where it is none."""
-    try:
-        value = json.loads(content)
-    except ValueError as error:
-        raise BadRequest(f"{what} is not valid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise BadRequest(f"{what} must be a JSON object, got {type(value).__name__}")
-    return value
 
 
 def read_sign(body: Mapping[str, Any]) -> bool:

@@ -25,12 +25,12 @@ from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 from numpy.typing import NDArray
 
+from lib.clicks.click_request import read_object
 from lib.clicks.drawing_sessions import DrawingSession, NoRoom, SessionGone, bytes_of
 from lib.http.infer_route import CLICKS_AT_ONCE
 from lib.http.nninteractive_requests import (
     are_numbers,
     read_body,
-    read_object,
     read_ranges,
     read_rounded_ranges,
     read_sign,

@@ -46,7 +46,6 @@ class Series:
         head: gives the attributes of its first instance, of a SEG those of its series; None where none can be read.
         instances: gives its instances in the order of InstanceNumber.
         is_pet: whether it is a series that can be clicked in.
-        is_label: whether it is a label's SEG.
     """
 
     study_uid: str
@@ -56,7 +55,6 @@ class Series:
     head: Callable[[], Row | None]
     instances: Callable[[], list[Instance]]
     is_pet: bool = False
-    is_label: bool = False
 
 
 class FolderInstances:
@@ -93,7 +91,9 @@ class FolderInstances:
             seg = self._segs.of_study(study_id, uid) if series_uid != uid else None
             if seg is not None and series_uid in ("", seg.uid):
                 yield self._label(study, uid, study_id, path, seg)
-            for other in self._others().get(study, ()) if study not in seen else ():
+            if study in seen or series_uid == uid:
+                continue  # who asks for the PET's frames need not wait until the folder was looked through
+            for other in self._others().get(study, ()):
                 if series_uid in ("", other.uid):
                     yield self._as_it_lies(study, other.uid, study_id, other.files)
             seen.add(study)
@@ -142,7 +142,7 @@ class FolderInstances:
             made = self._segs.instance(seg)
             return [] if made is None else [made]
 
-        return Series(study, seg.uid, study_id, 1, head, instances, is_label=True)
+        return Series(study, seg.uid, study_id, 1, head, instances)
 
     def _files_of(self, folder: Path, series_uid: str) -> tuple[Path, ...]:
         """A series' files; a folder is looked through once in a while, not at every frame."""

@@ -42,7 +42,7 @@ class SharedIndex(LocalDatastore):
         self._lock = threading.RLock()
         self._aside: tempfile.TemporaryDirectory[str] | None = None  # what a folder that is read-only cannot take
         labels_dir = LABELS
-        if self.root.is_dir() and not os.access(self.root, os.W_OK):
+        if self.root.is_dir() and not self.is_writable():
             self._aside = tempfile.TemporaryDirectory(prefix="seganypet-read-only-")
             labels_dir = str(_labels_aside(self.root / LABELS, Path(self._aside.name) / LABELS))
             logger.warning("the studies folder %s is read-only: studies are read, labels cannot be saved", folder)
@@ -61,6 +61,10 @@ class SharedIndex(LocalDatastore):
             not name.startswith(".") for name in os.listdir(self.root)
         )
 
+    def is_writable(self) -> bool:
+        """Whether the folder takes files now."""
+        return os.access(self.root, os.W_OK)
+
     def check_writable(self, what: str) -> None:
         """Refuse what would be kept in a folder that takes nothing.
 
@@ -70,7 +74,7 @@ class SharedIndex(LocalDatastore):
         Raises:
             BadRequest: the folder is read-only now.
         """
-        if not os.access(self.root, os.W_OK):
+        if not self.is_writable():
             raise BadRequest(f"the studies folder is read-only: {what} cannot be kept there")
 
     @property
