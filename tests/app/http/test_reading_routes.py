@@ -6,10 +6,11 @@ import base64
 import json
 import struct
 
+import nibabel as nib
 import numpy as np
 import pytest
 import requests
-from small_studies import HOT, HOT_CENTRE, SHAPE, hot_block
+from small_studies import AFFINE, HOT, HOT_CENTRE, SHAPE, hot_block
 
 BITS = np.zeros(SHAPE, bool)
 BITS[HOT] = True
@@ -162,6 +163,21 @@ def test_a_table_holds_no_formula(server):
     body = {"findings": [{"name": "=1+1", "mask": bits(BITS)}]}
     answer = requests.post(f"{server.url}/read/ann_pet/export/csv", json=body, timeout=60)
     assert answer.content.decode("utf-8-sig").splitlines()[1].startswith("'=1+1,5.1")
+
+
+def test_an_export_is_named_after_its_study_in_any_script(server):
+    content = nib.Nifti1Image(hot_block(), AFFINE).to_bytes()
+    url = f"{server.url}/datastore/image"
+    requests.put(url, params={"image": "患者01"}, files={"file": ("x.nii", content)}, timeout=60).raise_for_status()
+    body = {"findings": [{"name": "病変", "mask": bits(BITS)}]}
+    for kind, ending in (("csv", "csv"), ("nifti", "zip")):
+        answer = requests.post(f"{server.url}/read/患者01/export/{kind}", json=body, timeout=60)
+        assert answer.status_code == 200, answer.text
+        said = answer.headers["content-disposition"]
+        assert said == f"attachment; filename=\"_01.{ending}\"; filename*=UTF-8''%E6%82%A3%E8%80%8501.{ending}"
+    requests.delete(url, params={"id": "患者01"}, timeout=60).raise_for_status()
+    plain = requests.post(f"{server.url}/read/ann_pet/export/csv", json=body, timeout=60)
+    assert plain.headers["content-disposition"] == 'attachment; filename="ann_pet.csv"'
 
 
 def test_the_page_runs_its_own_scripts_alone_and_is_kept_nowhere(server):

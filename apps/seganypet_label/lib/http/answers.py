@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lib.clicks.click_request import ClickRequest
 from lib.clicks.click_task import ClickAnswer
+from lib.http.attachment import attachment
 from lib.store.bad_request import BadRequest
 from lib.store.mask_files import Box, mask_bits, mask_bytes
 from seganypet.pet import write_seg
@@ -100,7 +101,7 @@ def _both(params: dict[str, Any], content: bytes, extension: str) -> Response:
 
 
 def _file(content: bytes, extension: str, media_type: str, headers: Mapping[str, str] = NO_HEADERS) -> Response:
-    disposition = f'attachment; filename="{_filename(extension)}"'
+    disposition = attachment(_filename(extension))
     return Response(content, media_type=media_type, headers={"content-disposition": disposition, **headers})
 
 

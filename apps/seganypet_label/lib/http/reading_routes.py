@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from lib.clicks.click_request import prompts_said
 from lib.clicks.findings_export import FORMATS, export_findings
+from lib.http.attachment import attachment
 from lib.http.reading_page import ASSETS, MEDIA_TYPES, POLICY, reading_page
 from lib.http.tokens import may_save, note_reader
 from lib.store.bad_request import BadRequest
@@ -220,8 +221,8 @@ def export(study: str, kind: str, body: dict[str, Any] = BODY, user: User = USER
     if len(masks) < len(listed):
         raise BadRequest("each finding needs a name of its own")
     content, media_type, filename = export_findings(kind, masks, opened.volume, opened.name)
-    disposition = f'attachment; filename="{filename}"'
-    return Response(content, media_type=media_type, headers={**PRIVATE, "Content-Disposition": disposition})
+    headers = {**PRIVATE, "Content-Disposition": attachment(filename)}
+    return Response(content, media_type=media_type, headers=headers)
 
 
 def _store(app: SegAnyPETApp) -> StudyStore:
