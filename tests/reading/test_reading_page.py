@@ -185,6 +185,27 @@ def test_fixed_thresholds_say_when_nothing_reaches_them(reading):
     page.wait_for_word("says nothing here")
 
 
+def test_the_total_counts_a_voxel_of_two_findings_once(reading):
+    page = reading("ann")
+    page.page.click("[data-tool='suv2.5']")
+    page.click(0, BALL)
+    page.answered(1)
+    page.key("n")
+    page.page.click("[data-tool='suv4']")
+    page.click(0, BALL)
+    page.answered(1)
+    page.key("n")
+    page.page.click("[data-tool='suv4']")
+    page.click(0, SMALL_BALL)
+    page.answered(1)
+    around, within, elsewhere = (page.numbers(row) for row in range(3))
+    assert within["volume_ml"] > 1
+    total = page.page.locator("#findings tfoot td").all_inner_texts()
+    assert total[1] == "3 findings together"
+    assert float(total[2]) == pytest.approx(around["volume_ml"] + elsewhere["volume_ml"], abs=0.02)
+    assert float(total[6]) == pytest.approx(around["tlg"] + elsewhere["tlg"], abs=0.2)
+
+
 def test_findings_are_saved_shown_again_deleted_brought_back_and_exported(reading, reading_server, clean, tmp_path):
     volume = read_pet(clean / "ann")
     page = reading("ann")
@@ -230,7 +251,7 @@ def test_findings_are_saved_shown_again_deleted_brought_back_and_exported(readin
         file = nib.Nifti1Image.from_bytes(gzip.decompress(archive.read("02_node_left.nii.gz")))
         assert np.array_equal(np.asarray(file.dataobj) > 0, second)
     rows = list(csv.reader(io.StringIO((tmp_path / "out.csv").read_text("utf-8-sig"))))
-    assert [row[0] for row in rows[1:]] == ["lesion 1", "node, left", "total of 2"]
+    assert [row[0] for row in rows[1:]] == ["lesion 1", "node, left", "total of 2, each voxel once"]
     assert float(rows[1][1]) == pytest.approx(measure_uptake(volume, first).volume_ml)
 
     page.page.locator("#findings tbody tr.second").nth(1).get_by_role("button", name="Delete").click()

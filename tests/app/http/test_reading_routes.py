@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import json
 import struct
 
@@ -163,6 +165,17 @@ def test_a_table_holds_no_formula(server):
     body = {"findings": [{"name": "=1+1", "mask": bits(BITS)}]}
     answer = requests.post(f"{server.url}/read/ann_pet/export/csv", json=body, timeout=60)
     assert answer.content.decode("utf-8-sig").splitlines()[1].startswith("'=1+1,5.1")
+
+
+def test_a_tables_total_counts_a_voxel_of_two_findings_once(server):
+    around = np.zeros(SHAPE, bool)
+    around[5:10, 4:8, 10:15] = True  # the hot block and 20 voxels of SUV 1 beside it
+    findings = [{"name": "liver", "mask": bits(around)}, {"name": "lesion", "mask": bits(BITS)}]
+    answer = requests.post(f"{server.url}/read/ann_pet/export/csv", json={"findings": findings}, timeout=60)
+    *_, lesion, total = csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))
+    assert total[0] == "total of 2, each voxel once"
+    assert [float(lesion[1]), float(lesion[5])] == pytest.approx([80 * 0.064, 80 * 0.064 * 8], rel=1e-3)
+    assert [float(total[1]), float(total[5])] == pytest.approx([100 * 0.064, 80 * 0.064 * 8 + 20 * 0.064], rel=1e-3)
 
 
 def test_an_export_is_named_after_its_study_in_any_script(server):

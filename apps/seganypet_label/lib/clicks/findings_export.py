@@ -55,16 +55,19 @@ def export_findings(kind: str, masks: Mapping[str, NDArray[np.bool_]], volume: P
 
 
 def _table(masks: Mapping[str, NDArray[np.bool_]], volume: PetVolume) -> bytes:
-    """A row for each finding and their totals; spreadsheets take the byte order mark as UTF-8."""
+    """A row for each finding, and one for all of them together; spreadsheets take the byte order mark as UTF-8.
+
+    Findings may overlap, as a lesion in a liver does: the last row's volume and TLG count each voxel once.
+    """
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(("finding", *COLUMNS, "suv_unavailable"))
-    rows = {name: measure_uptake(volume, mask).to_dict() for name, mask in masks.items()}
-    for name, row in rows.items():
+    for name, mask in masks.items():
+        row = measure_uptake(volume, mask).to_dict()
         writer.writerow((_plain(name), *(row[column] for column in COLUMNS), row["suv_unavailable"] or ""))
-    total_ml = sum(row["volume_ml"] for row in rows.values())
-    total_tlg = sum(row["tlg"] for row in rows.values()) if volume.suv_known else None
-    writer.writerow((f"total of {len(rows)}", total_ml, None, None, None, total_tlg, ""))
+    together = measure_uptake(volume, np.logical_or.reduce(list(masks.values())))
+    total = f"total of {len(masks)}, each voxel once"
+    writer.writerow((total, together.volume_ml, None, None, None, together.tlg, ""))
     return text.getvalue().encode("utf-8-sig")
 
 

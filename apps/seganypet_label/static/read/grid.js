@@ -102,6 +102,44 @@ export function maskHolds(mask, voxel) {
   return mask.data[at[0] + mask.size[0] * (at[1] + mask.size[1] * at[2])] === 1;
 }
 
+/** The voxels that several masks hold, once for each mask after the first: what their sum counts too often. */
+export function sharedVoxels(masks) {
+  const found = [];
+  masks.forEach((mask, n) => {
+    const overlaps = masks.slice(0, n).map((other) => overlap(mask, other)).filter(Boolean);
+    const { low, size } = mask;
+    const shared = new Uint8Array(overlaps.length && mask.data.length);
+    overlaps.forEach((held) => held.forEach((at) => (shared[at] = 1)));
+    for (let at = shared.indexOf(1); at >= 0; at = shared.indexOf(1, at + 1)) {
+      const row = Math.floor(at / size[0]);
+      found.push([low[0] + (at % size[0]), low[1] + (row % size[1]), low[2] + Math.floor(row / size[1])]);
+    }
+  });
+  return found;
+}
+
+/** Where in a mask's data lie the voxels that another one holds too; null where their boxes have none in common. */
+function overlap(mask, other) {
+  const low = mask.low.map((n, axis) => Math.max(n, other.low[axis]));
+  const end = mask.low.map((n, axis) => Math.min(n + mask.size[axis], other.low[axis] + other.size[axis]));
+  if (low.some((n, axis) => n >= end[axis])) {
+    return null;
+  }
+  const place = ({ low: from, size }, y, z) => low[0] - from[0] + size[0] * (y - from[1] + size[1] * (z - from[2]));
+  const held = [];
+  for (let z = low[2]; z < end[2]; z++) {
+    for (let y = low[1]; y < end[1]; y++) {
+      const [mine, its] = [place(mask, y, z), place(other, y, z)];
+      for (let x = 0; x < end[0] - low[0]; x++) {
+        if (mask.data[mine + x] && other.data[its + x]) {
+          held.push(mine + x);
+        }
+      }
+    }
+  }
+  return held;
+}
+
 /** A copy whose box also holds `low` to `high` (inclusive). */
 export function grown(mask, low, high) {
   const from = mask ? mask.low.map((n, axis) => Math.min(n, low[axis])) : [...low];

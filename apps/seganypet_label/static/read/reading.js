@@ -9,6 +9,7 @@ import { at } from "./page_parts.js";
 import { Refusal } from "./server.js";
 import { SliceView } from "./slices.js";
 import { Table } from "./table.js";
+import { totals } from "./totals.js";
 
 const MARK_REACH = 10; // pixels from a click's mark that still mean it
 export const WINDOWS = [5, 7, 10, 15, 20, 40];
@@ -133,7 +134,9 @@ export class Reading {
   }
 
   changed() {
-    this.table.draw(this.findings, this.about.suv_missing);
+    const answers = this.findings.list.map((one) => this.findings.shown(one)).filter(Boolean);
+    const total = totals(answers, (voxel) => this.valueAt(voxel));
+    this.table.draw(this.findings, this.about.suv_missing, total);
     at("undo").disabled = !this.findings.past.length;
     at("redo").disabled = !this.findings.future.length;
     this.findings.list.forEach((finding) => this.ask(finding));
@@ -275,10 +278,15 @@ export class Reading {
       at("under").textContent = "\u00a0";
       return;
     }
-    const { low, step } = this.about.grid;
-    const value = low + step * this.voxels[this.grid.index(voxel)];
     const unit = this.about.suv ? "SUV" : this.about.units;
-    at("under").textContent = `${unit} ${value.toFixed(2)} at voxel ${this.grid.toStudy(voxel).join(", ")}`;
+    const value = this.valueAt(voxel).toFixed(2);
+    at("under").textContent = `${unit} ${value} at voxel ${this.grid.toStudy(voxel).join(", ")}`;
+  }
+
+  /** SUV of a voxel, or its value where there is no SUV. */
+  valueAt(voxel) {
+    const { low, step } = this.about.grid;
+    return low + step * this.voxels[this.grid.index(voxel)];
   }
 
   moveTo(voxel) {

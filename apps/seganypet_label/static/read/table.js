@@ -20,15 +20,19 @@ export class Table {
     this.act = act;
   }
 
-  /** @param {import("./findings.js").Findings} findings */
-  draw(findings, unavailable) {
+  /**
+   * @param {import("./findings.js").Findings} findings
+   * @param {string} unavailable why there is no SUV, "" where there is
+   * @param {ReturnType<import("./totals.js").totals>} total of all findings
+   */
+  draw(findings, unavailable, total) {
     const typing = document.activeElement?.closest?.("#findings tbody input.name");
     if (typing && typing.value !== typing.dataset.was) {
       return; // a name is being written
     }
     const focus = document.activeElement?.dataset?.key;
     this.body.replaceChildren(...findings.list.flatMap((one) => this.#rows(one, findings, unavailable)));
-    this.#drawTotals(findings);
+    this.#drawTotals(findings, total);
     if (focus) {
       this.body.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
     }
@@ -109,23 +113,21 @@ export class Table {
     return actions;
   }
 
-  #drawTotals(findings) {
-    const answers = findings.list.map((one) => findings.shown(one)?.numbers).filter(Boolean);
-    if (!answers.length) {
+  #drawTotals(findings, total) {
+    if (!total) {
       this.foot.replaceChildren();
       return;
     }
-    const sum = (key) => answers.reduce((total, one) => total + (one[key] || 0), 0);
     const row = document.createElement("tr");
-    const known = answers.some((one) => typeof one.tlg === "number");
+    row.title = "All findings together: a voxel that several of them hold counts once";
     for (const text of [
       "",
-      `${findings.list.length} finding${findings.list.length > 1 ? "s" : ""}`,
-      sum("volume_ml").toFixed(2),
+      `${findings.list.length} finding${findings.list.length > 1 ? "s together" : ""}`,
+      total.volume_ml.toFixed(2),
       "",
       "",
       "",
-      known ? sum("tlg").toFixed(1) : "–",
+      total.tlg === null ? "–" : total.tlg.toFixed(1),
     ]) {
       row.append(cell(document.createTextNode(text)));
     }
