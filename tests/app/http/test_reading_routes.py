@@ -118,12 +118,16 @@ def test_a_save_names_what_it_replaces(ask, server):
     both = ask("save", {"name": "node", "mask": bits(elsewhere), "reader": "Eve"})["saved"]
     assert [(one["name"], one["by"]) for one in both] == [("lesion 1", "Bob"), ("node", "Eve")]
     assert both[0]["clicks"] == [{"ijk": HOT_CENTRE, "positive": True}]
+    page = requests.get(server.url, params={"q": "ann_pet"}, timeout=30).text
+    rows = [row for row in page.split("<tr>") if 'class="tag saved"' in row]
+    assert [name in row for row, name in zip(rows, ("<td>Bob</td>", "<td>Eve</td>"), strict=True)] == [True, True]
+    assert "saved by Bob" in ask("save", {**first, "replaces": saved["digest"]}, status=409)["detail"]
     # deleted, by who saw it alone, and brought back as it was
     assert "in another form" in ask("remove", {"name": "lesion 1", "replaces": saved["digest"]}, status=409)["detail"]
     left = ask("remove", {"name": "lesion 1", "replaces": both[0]["digest"]})
     assert [one["name"] for one in left["saved"]] == ["node"]
     (removed,) = left["removed"]
-    assert (removed["name"], removed["by"]) == ("lesion 1", "Eve")  # who saved the map that it was last in
+    assert (removed["name"], removed["by"], removed["at"]) == ("lesion 1", "Bob", both[0]["at"])
     back = ask("back", {"name": "lesion 1", "file": removed["file"]})
     assert {one["name"] for one in back["saved"]} == {"lesion 1", "node"}
     assert back["removed"] == []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lib.http.start_page import MaskRow, PageState, StudyCard
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import StudyStore
+from lib.store.saved_targets import saved_by
 
 if TYPE_CHECKING:
     from lib.app import SegAnyPETApp
@@ -69,12 +70,11 @@ def _card(store: Any, study: str, entry: Mapping[str, Any], ahead: Mapping[str, 
         ]
     for tag, label in sorted(entry["labels"].items()):
         said = label["info"]
-        who = said.get("reader") or said.get("client_id") or ""
         for target in said.get("targets", []):
             clicks = target.get("clicks")
-            at, checked = float(said.get("ts", 0)), target.get("quality") == "high"
-            row = MaskRow(target["name"], tag, target, len(clicks or ()), str(who), at, checked)
-            rows.append(row)
+            by, at = saved_by(target, said)
+            checked = target.get("quality") == "high"
+            rows.append(MaskRow(target["name"], tag, target, len(clicks or ()), by, at, checked))
     encoded = f"{ahead['state']}: {ahead['encoded']} of {ahead['windows'] or '?'} windows" if ahead else ""
     return StudyCard(
         study=study,

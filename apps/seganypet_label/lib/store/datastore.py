@@ -29,7 +29,7 @@ from lib.store.last_masks import LastMasks
 from lib.store.mask_files import nifti_bytes
 from lib.store.names import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, extension_of, is_study_id, is_tag
 from lib.store.reader import READER
-from lib.store.saved_targets import check_replaced, describe_targets
+from lib.store.saved_targets import check_replaced, describe_targets, saved_by
 from lib.store.series_folders import SeriesFolder, find_series_folders
 from lib.store.shared_index import SharedIndex
 from lib.store.volumes import Volumes, write_study_nifti
@@ -280,12 +280,12 @@ class StudyStore(SharedIndex):
         info |= describe_targets(labelled, info, known, volume)
         give_quality(info, quality, known)
         was, came_from = {entry["name"]: entry for entry in known.get("targets", [])}, info.pop("came_from", None)
-        who = {"by": str(info.get("reader") or info.get("client_id") or ""), "at": info["ts"]}
+        by, at = saved_by({}, info)
         for entry in info["targets"]:
             name = entry["name"]
             if info.get("label") in (None, "", name) or name not in was:
                 entry |= came_from or self.last_masks.came_from(study_id, name, labelled == entry["idx"])
-                entry |= who
+                entry |= {"by": by, "at": at}
             else:  # another target was saved: what is said of this one stays
                 entry |= {key: was[name][key] for key in SAID_OF_A_TARGET if key in was[name]}
         return labelled, info

@@ -16,6 +16,7 @@ from lib.store.datastore import CAME_FROM, FINAL, StudyStore
 from lib.store.kept_files import PRIVATE
 from lib.store.label_maps import read_label_map
 from lib.store.mask_files import mask_bits, mask_bytes, mask_digest, smallest_box
+from lib.store.saved_targets import saved_by
 from seganypet.data.label_reading import LabelError
 from seganypet.data.label_reading import read_label_map as read_checked
 from seganypet.pet import PetVolume
@@ -31,7 +32,7 @@ class SavedTarget:
     Args:
         about: what is said of it: name, measures, clicks, weights, quality, tracking UID.
         mask: bool [i, j, k].
-        by: who saved the label map last.
+        by: who saved it, "" where nobody said so.
         at: when, in seconds since 1970.
     """
 
@@ -54,10 +55,8 @@ def saved_targets(store: StudyStore, study_id: str, volume: PetVolume) -> list[S
     if not info or not file:
         return []
     voxels = read_label_map(Path(file), volume).voxels
-    by, at = str(info.get("reader") or info.get("client_id") or ""), float(info.get("ts", 0))
     return [
-        SavedTarget(dict(entry), voxels == entry["idx"], str(entry.get("by") or by), float(entry.get("at") or at))
-        for entry in info.get("targets", [])
+        SavedTarget(dict(entry), voxels == entry["idx"], *saved_by(entry, info)) for entry in info.get("targets", [])
     ]
 
 
@@ -79,7 +78,7 @@ def save_target(store: StudyStore, study_id: str, mask: NDArray[np.bool_], said:
 
 
 def removed_targets(store: StudyStore, study_id: str) -> list[dict[str, Any]]:
-    """Targets that stood in a final label and do not now: name, when it was last there, and the file that holds it."""
+    """Targets that stood in a final label and do not now: name, who saved it and when, and the file that holds it."""
     present = {entry["name"] for entry in store.get_label_info(study_id, FINAL).get("targets", [])}
     found: dict[str, dict[str, Any]] = {}
     for said in _kept_infos(store, study_id)[:MOST_REPLACED]:
@@ -90,8 +89,8 @@ def removed_targets(store: StudyStore, study_id: str) -> list[dict[str, Any]]:
         for entry in info.get("targets", []):
             name = entry.get("name")
             if name not in present and name not in found:
-                by = str(info.get("reader") or info.get("client_id") or "")
-                found[name] = {"name": name, "at": float(info.get("ts", 0)), "by": by, "file": said.name}
+                by, at = saved_by(entry, info)
+                found[name] = {"name": name, "at": at, "by": by, "file": said.name}
     return list(found.values())
 
 

@@ -1,4 +1,4 @@
-"""What is said of each target of a saved label map: its name, its value, its UID and its uptake."""
+"""What is said of each target of a saved label map: its name, its value, its UID, its uptake, and who saved it when."""
 
 from __future__ import annotations
 
@@ -36,6 +36,19 @@ def names_of_values(labels: NDArray[Any], info: Mapping[str, Any]) -> dict[int, 
     return chosen
 
 
+def saved_by(entry: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[str, float]:
+    """Who saved a target, "" where nobody said so, and when, in seconds since 1970.
+
+    Args:
+        entry: what is said of the target. Labels of the first versions name nobody there: whoever saved their label
+            map last stands for its targets.
+        info: what is said of its label map.
+    """
+    if "by" in entry and "at" in entry:
+        return str(entry["by"]), float(entry["at"])
+    return str(info.get("reader") or info.get("client_id") or ""), float(info.get("ts", 0))
+
+
 def check_replaced(name: str, digest: str, labels: NDArray[Any] | None, info: Mapping[str, Any]) -> None:
     """Refuse to replace a target that is not the one its reader saw.
 
@@ -46,7 +59,7 @@ def check_replaced(name: str, digest: str, labels: NDArray[Any] | None, info: Ma
         info: what is said of it.
 
     Raises:
-        HTTPException: 409; the message says who saved what is there, and when.
+        HTTPException: 409; the message says who saved the target that is there, and when.
     """
     there = next((entry for entry in info.get("targets", []) if entry["name"] == name), None)
     found = "" if there is None or labels is None else mask_digest(labels == there["idx"])
@@ -54,8 +67,8 @@ def check_replaced(name: str, digest: str, labels: NDArray[Any] | None, info: Ma
         return
     if not found:
         raise HTTPException(409, f"{name!r} was deleted by somebody else; save it under its name again to keep yours")
-    who = info.get("reader") or info.get("client_id") or "somebody"
-    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(float(info.get("ts", 0))))
+    by, seconds = saved_by(there or {}, info)
+    at, who = time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds)), by or "somebody"
     raise HTTPException(409, f"{name!r} was saved by {who} at {at} in another form than you saw; nothing was changed")
 
 
