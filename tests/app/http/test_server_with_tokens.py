@@ -130,6 +130,7 @@ def test_what_is_saved_names_its_reader(closed_server, private_key):
     saved = requests.put(url, files=label, headers=token(private_key, ANNOTATOR), timeout=60)
     assert saved.status_code == 200
     assert click(closed_server, token(private_key, USER), save_label=True).status_code == 403
+    assert click(closed_server, token(private_key, USER), save_label="false").status_code == 200
     assert click(closed_server, token(private_key, USER, ANNOTATOR), save_label=True).status_code == 200
     index = json.loads((closed_server.studies / "datastore_v2.json").read_text())
     labels = index["objects"]["block"]["labels"]

@@ -99,11 +99,11 @@ def click_request(params: Mapping[str, Any]) -> ClickRequest:
         label=_text(params, "label"),
         extension=_choice(params, "result_extension", RESULT_EXTENSIONS, ".nii.gz"),
         dtype=_choice(params, "result_dtype", RESULT_DTYPES, "uint8"),
-        compress=params.get("result_compress", True) in (True, "true", "True", 1),
-        box_only=params.get("result_box") in (True, "true", "True", 1),
-        bits=params.get("result_bits") in (True, "true", "True", 1),
+        compress=_flag(params, "result_compress", True),
+        box_only=_flag(params, "result_box"),
+        bits=_flag(params, "result_bits"),
         label_info=tuple(label_info),
-        save_label=params.get("save_label") in (True, "true", "True", 1),
+        save_label=_flag(params, "save_label"),
         label_tag=_text(params, "label_tag") or "original",
         client_id=_text(params, "client_id"),
     )
@@ -178,6 +178,10 @@ def _is_finite(number: float) -> bool:
         return math.isfinite(number)
     except OverflowError:  # a JSON number may have more digits than a float holds
         return False
+
+
+def _flag(params: Mapping[str, Any], name: str, default: bool = False) -> bool:
+    return params.get(name, default) in (True, "true", "True", 1)  # some clients send text
 
 
 def _text(params: Mapping[str, Any], name: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio
 from fastapi import Depends, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import Response
 from monailabel.config import settings
@@ -21,6 +21,7 @@ from lib.clicks.click_request import ClickRequest, click_request, parse_params, 
 from lib.clicks.click_task import ClickAnswer
 from lib.clicks.initial_mask import initial_mask
 from lib.http.answers import respond
+from lib.http.click_threads import in_click_thread
 from lib.http.tokens import may_save, note_reader
 from lib.http.watch import note_click
 from lib.store.bad_request import BadRequest
@@ -31,9 +32,6 @@ from lib.store.reader import READER
 
 if TYPE_CHECKING:
     from lib.app import SegAnyPETApp
-
-CLICKS_AT_ONCE = 16  # threads of their own: waiting clicks must not take those that serve every other route
-_threads: list[anyio.CapacityLimiter] = []
 
 
 class ResultType(StrEnum):
@@ -57,15 +55,21 @@ async def infer(
     user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER)),  # noqa: B008
 ) -> Response:
     """Segment what was clicked in a study (`image`), a session's image or a file sent along."""
-    if not _threads:
-        _threads.append(anyio.CapacityLimiter(CLICKS_AT_ONCE))
-    kind = output.value if output is not None else None
     note_reader(user)
-    if not may_save(user) and parse_params(params).get("save_label"):
-        raise HTTPException(403, f"saving needs the role {settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR}")
-    takes_gzip = "gzip" in http.headers.get("accept-encoding", "")
-    work = partial(answer, app_instance(), model, image, session_id, params, file, kind, label, takes_gzip=takes_gzip)
-    return await anyio.to_thread.run_sync(work, limiter=_threads[0])
+    work = partial(
+        answer,
+        app_instance(),
+        model,
+        image,
+        session_id,
+        params,
+        file,
+        output.value if output is not None else None,
+        label,
+        saves=may_save(user),
+        takes_gzip="gzip" in http.headers.get("accept-encoding", ""),
+    )
+    return await in_click_thread(work)
 
 
 def answer(
@@ -78,6 +82,7 @@ def answer(
     output: str | None,
     label: UploadFile | None = None,
     *,
+    saves: bool = True,
     takes_gzip: bool = False,
 ) -> Response:
     """Answer one request.
@@ -85,16 +90,20 @@ def answer(
     Args:
         params: JSON text; its `model` and `image` do not override the route's.
         label: a label map on the study's grid: the mask that the prompts refine.
+        saves: whether who asks may save.
         takes_gzip: whether the client unpacks a gzipped body by itself.
 
     Raises:
-        HTTPException: 404 for a model, study or session that is not there, 400 for anything else that is wrong.
+        HTTPException: 404 for a model, study or session that is not there, 403 for a save by who may not, 400 for
+            anything else that is wrong.
     """
     task = app.click_tasks.get(model)
     if task is None:
         raise HTTPException(404, f"there is no model {model!r}; there is {', '.join(app.click_tasks)}")
     start = time.perf_counter()
     request = click_request(parse_params(params))
+    if request.save_label and not saves:
+        raise HTTPException(403, f"saving needs the role {settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR}")
     study = app.access.open(image, session_id, file)
     if request.save_label and not study.study_id:
         raise BadRequest("save_label keeps a label of a study; this image is none: upload it to /datastore/image first")
@@ -120,16 +129,27 @@ def answer(
             box=result.box,
         )
     if request.save_label:
-        save(app, study.study_id, model, request, result)
+        save(app, study.study_id, model, request, result, clicks)
     return respond(result, request, output, takes_gzip=takes_gzip)
 
 
-def save(app: SegAnyPETApp, study_id: str, model: str, request: ClickRequest, result: ClickAnswer) -> None:
+def save(
+    app: SegAnyPETApp,
+    study_id: str,
+    model: str,
+    request: ClickRequest,
+    result: ClickAnswer,
+    clicks: Sequence[Mapping[str, Any]],
+) -> None:
     """Keep an answer's mask in the datastore, with the clicks it came from."""
-    clicks = list(prompts_said(request.prompts))
-    info: dict[str, Any] = {"model": model, "params": result.params, "clicks": clicks, "client_id": request.client_id}
-    info["label"] = result.params["label"]
-    info["quality"] = LOW  # nobody has seen it yet, whatever the tag
+    info: dict[str, Any] = {
+        "model": model,
+        "params": result.params,
+        "clicks": list(clicks),
+        "client_id": request.client_id,
+        "label": result.params["label"],
+        "quality": LOW,  # nobody has seen it yet, whatever the tag
+    }
     with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
         file = Path(folder) / "mask.nii.gz"
         file.write_bytes(mask_bytes(result.mask, result.volume.affine, extension=".nii.gz"))

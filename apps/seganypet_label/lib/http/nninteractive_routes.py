@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import numpy as np
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 
 from lib.clicks.click_request import read_object
 from lib.clicks.drawing_sessions import DrawingSession, NoRoom, SessionGone, bytes_of
-from lib.http.infer_route import CLICKS_AT_ONCE
+from lib.http.click_threads import in_click_thread
 from lib.http.nninteractive_requests import (
     are_numbers,
     read_body,
@@ -68,7 +67,6 @@ CAPABILITIES: Mapping[str, Any] = {
     "do_autozoom": True,  # a target is followed as far as it goes, whatever a client says
 }
 LICENSE = "Apache-2.0"  # of the weights that come with the bundle
-_threads: list[anyio.CapacityLimiter] = []
 
 
 @router.get("/healthz")
@@ -280,7 +278,7 @@ async def _with_json(
             with session.lock:
                 return work(session, read_object(content or b"{}", "the body"))
 
-        return await _in_thread(user, run)
+        return await in_click_thread(run)
 
 
 async def _with_body(
@@ -299,18 +297,7 @@ async def _with_body(
             with session.lock:
                 return work(session, read_object(meta.encode(), META), array)
 
-        return await _in_thread(user, run)
-
-
-async def _in_thread(user: User, work: Callable[[], Response]) -> Response:
-    if not _threads:
-        _threads.append(anyio.CapacityLimiter(CLICKS_AT_ONCE))
-
-    def run() -> Response:
-        note_reader(user)
-        return work()
-
-    return await anyio.to_thread.run_sync(run, limiter=_threads[0])
+        return await in_click_thread(run)
 
 
 def _set_image(session: DrawingSession, body: Mapping[str, Any], array: NDArray[Any]) -> JSONResponse:
