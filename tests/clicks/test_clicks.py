@@ -1,9 +1,12 @@
+import re
+
 import numpy as np
 import pytest
 import torch
 
-from seganypet.clicks import Click, centre_click, draw_error_click, draw_first_click
+from seganypet.clicks import Box, Click, centre_click, draw_error_click, draw_first_click
 from seganypet.clicks.drawing import depth_score, pick_voxel
+from seganypet.clicks.prompts import PromptOutsideError, checked_prompt
 
 
 def test_a_click_is_three_numbers():
@@ -12,6 +15,30 @@ def test_a_click_is_three_numbers():
         Click((1, 2))
     with pytest.raises(ValueError, match="must be numbers"):
         Click(("a", 2, 3))
+
+
+def test_a_click_lies_in_the_voxel_whose_centre_is_nearest():
+    assert Click((1.4, 1.6, -0.4)).voxel == (1, 2, 0)
+    assert Click((0.5, 1.5, 2.5)).voxel == (1, 2, 3)
+
+
+@pytest.mark.parametrize(("given", "kept"), [((-1, -0.4, 30), (0, 0, 29)), ((24, 0.3, 5), (23, 0.3, 5))])
+def test_a_click_on_the_rim_is_taken_as_on_the_outermost_centre(given, kept):
+    assert checked_prompt(Click(given, positive=False), 0, (24, 20, 30)) == Click(kept, positive=False)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        (Click((24.1, 0, 0)), "prompt 2, a foreground click [24.1, 0, 0], lies outside the volume of [24, 20, 30]"),
+        (Click((0, 0, -1.01), positive=False), "a background click [0, 0, -1.01]"),
+        (Click((0, float("nan"), 0)), "[0, nan, 0]"),
+        (Box(((0, 2), (0, 2), (28, 31))), "prompt 2, a Box from voxel [0, 0, 28] to before [2, 2, 31]"),
+    ],
+)
+def test_what_leaves_the_volume_is_named(prompt, said):
+    with pytest.raises(PromptOutsideError, match=re.escape(said)):
+        checked_prompt(prompt, 2, (24, 20, 30))
 
 
 def test_centre_of_a_cube_then_of_the_larger_error():

@@ -181,7 +181,7 @@ def test_earlier_negative_clicks_are_given_to_a_new_window():
 
 @pytest.mark.parametrize("ijk", [(-1.01, 0, 0), (0, 40.01, 0), (0, 0, 500), (float("nan"), 0, 0)])
 def test_a_click_outside_is_refused_by_name(component_net, ijk):
-    with pytest.raises(ValueError, match=r"click 1 at .* outside the volume of shape \(40, 40, 60\)"):
+    with pytest.raises(ValueError, match=r"prompt 1, a foreground click .* outside the volume of \[40, 40, 60\]"):
         ClickSegmenter(component_net).segment(box_volume((40, 40, 60), CUBE), [Click((10, 10, 10)), Click(ijk)])
 
 
@@ -194,7 +194,7 @@ def test_a_click_that_a_viewer_rounded_outwards_counts_as_on_the_rim():
 
 
 def test_only_clicks_are_clicks(component_net):
-    with pytest.raises(TypeError, match=r"click 0 must be a seganypet.clicks.Click, got \(1, 2, 3\)"):
+    with pytest.raises(TypeError, match=r"prompt 0 must be a Click, .* got \(1, 2, 3\)"):
         ClickSegmenter(component_net).segment(box_volume((20, 20, 20)), [(1, 2, 3)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -29,3 +30,9 @@ class Click:
         except (TypeError, ValueError):
             raise ValueError(f"a click's voxel indices must be numbers, got {self.ijk!r}") from None
         object.__setattr__(self, "positive", bool(self.positive))
+
+    @property
+    def voxel(self) -> tuple[int, int, int]:
+        """The voxel that the click lies in, indices (i, j, k); of two at the same distance the higher index."""
+        i, j, k = (math.floor(index + 0.5) for index in self.ijk)
+        return (i, j, k)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
+from typing import TypeVar
 
 from seganypet.clicks.click import Click
 from seganypet.clicks.voxel_set import VoxelSet
@@ -84,8 +85,18 @@ def selects(prompts: Iterable[Prompt]) -> bool:
     return any(isinstance(prompt, InitialMask) or prompt.positive for prompt in prompts)
 
 
-def checked_drawing(prompt: Prompt, number: int, shape: tuple[int, int, int]) -> None:
-    """Refuse a drawn prompt that leaves a volume.
+class PromptOutsideError(ValueError):
+    """A prompt that leaves its volume."""
+
+
+AnyPrompt = TypeVar("AnyPrompt", bound=Prompt)
+
+
+def checked_prompt(prompt: AnyPrompt, number: int, shape: tuple[int, int, int]) -> AnyPrompt:
+    """A prompt inside a volume: a click moved onto the volume's outermost voxel centres, a drawing as it is.
+
+    Viewers round, so that a click on the rim, half a voxel beyond those centres, may come as −1 or as n: up to a whole
+    voxel beyond them a click counts as on the rim.
 
     Args:
         number: its position in the list, for the message.
@@ -93,8 +104,23 @@ def checked_drawing(prompt: Prompt, number: int, shape: tuple[int, int, int]) ->
 
     Raises:
         TypeError: no prompt.
-        ValueError: it leaves the volume; the message names it and both extents.
+        PromptOutsideError: a click farther out or not a number, a drawing that leaves the volume; the message names it
+            and the volume's extent.
     """
+    if not isinstance(prompt, Click):
+        _check_drawing(prompt, number, shape)
+        return prompt
+    if not all(-1 <= place <= length for place, length in zip(prompt.ijk, shape, strict=True)):
+        kind, ijk = "foreground" if prompt.positive else "background", ", ".join(f"{place:g}" for place in prompt.ijk)
+        raise PromptOutsideError(
+            f"prompt {number}, a {kind} click [{ijk}], lies outside the volume of {list(shape)} voxels; "
+            "indices are i, j, k"
+        )
+    i, j, k = (min(max(place, 0.0), length - 1.0) for place, length in zip(prompt.ijk, shape, strict=True))
+    return replace(prompt, ijk=(i, j, k))
+
+
+def _check_drawing(prompt: Scribble | Lasso | Box | InitialMask, number: int, shape: tuple[int, int, int]) -> None:
     low: tuple[int, ...]
     high: tuple[int, ...]
     if isinstance(prompt, Box):
@@ -107,7 +133,7 @@ def checked_drawing(prompt: Prompt, number: int, shape: tuple[int, int, int]) ->
     else:
         raise TypeError(f"prompt {number} must be a Click, Scribble, Lasso, Box or InitialMask, got {prompt!r}")
     if min(low) < 0 or any(end > length for end, length in zip(high, shape, strict=True)):
-        raise ValueError(
+        raise PromptOutsideError(
             f"prompt {number}, a {type(prompt).__name__} from voxel {list(low)} to before {list(high)}, leaves the "
             f"volume of {list(shape)} voxels"
         )

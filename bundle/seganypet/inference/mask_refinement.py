@@ -19,7 +19,7 @@ from scipy import ndimage
 from seganypet.clicks import Click
 from seganypet.inference.click_replay import ClickReplay, RungView, WorkingClick
 from seganypet.inference.click_rules import AROUND_MM, NEIGHBOURS
-from seganypet.inference.prompt_steps import Limit, Step, apply_steps, voxel_of
+from seganypet.inference.prompt_steps import Limit, Step, apply_steps
 from seganypet.inference.tiles import Blend
 from seganypet.inference.windows import Origin
 
@@ -55,7 +55,7 @@ def refine(replay: ClickReplay, mask: NDArray[np.bool_], earlier: tuple[Click, .
     Returns:
         bool [i, j, k]; the mask itself where it already says what the click says.
     """
-    voxel = voxel_of(click)
+    voxel = click.voxel
     if mask[voxel] == click.positive:
         return mask
     seeds = () if click.positive else _seed(mask, voxel, replay.volume.spacing_mm)

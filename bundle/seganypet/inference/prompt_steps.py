@@ -106,17 +106,11 @@ def apply_steps(mask: NDArray[np.bool_], steps: Sequence[Step]) -> None:
         if isinstance(step, Paint):
             mask[step.voxels.box][step.voxels.array()] = step.positive
         elif isinstance(step, Click):
-            mask[voxel_of(step)] = step.positive
-
-
-def voxel_of(click: Click) -> tuple[int, int, int]:
-    """The voxel that a click inside the volume lies in."""
-    i, j, k = (int(np.floor(p + 0.5)) for p in click.ijk)
-    return (i, j, k)
+            mask[step.voxel] = step.positive
 
 
 def _holds(box: Box, click: Click) -> bool:
-    return all(low <= v < high for (low, high), v in zip(box.ranges, voxel_of(click), strict=True))
+    return all(low <= v < high for (low, high), v in zip(box.ranges, click.voxel, strict=True))
 
 
 def drawn_voxels(prompt: Scribble | Lasso | Box) -> VoxelSet:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -16,12 +15,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from seganypet.clicks import Box, Click, InitialMask, Lasso, Prompt, Scribble
-from seganypet.clicks.prompts import checked_drawing
+from seganypet.clicks import Click, InitialMask, Prompt
+from seganypet.clicks.prompts import checked_prompt
 from seganypet.inference.background_encoding import EncodeAheadReport, encode_ahead
 from seganypet.inference.byte_cache import ByteCache
 from seganypet.inference.click_replay import ClickReplay, ClickState, Tally
-from seganypet.inference.click_rules import Cell, force_voxels
+from seganypet.inference.click_rules import force_voxels
 from seganypet.inference.compute_gate import ComputeGate
 from seganypet.inference.mask_refinement import refine_by
 from seganypet.inference.prompt_steps import DrawnClick, Paint, Step, apply_steps, steps_of
@@ -146,14 +145,13 @@ class ClickSegmenter:
         Args:
             volume: what to segment.
             clicks: clicks and other prompts in the order they were made, in voxel indices of `volume`; `prompt_steps`
-                says how each reaches the network. Up to half a voxel outside the volume clicks count as on its rim,
-                since viewers round.
+                says how each reaches the network, `checked_prompt` which clicks count as on the volume's rim.
 
         Returns:
             bool [i, j, k] on the volume's grid; empty without a positive prompt. The caller's own.
 
         Raises:
-            ValueError: a prompt outside the volume.
+            PromptOutsideError: a prompt outside the volume, a ValueError.
             TypeError: something that is no prompt.
         """
         return self.segment_with_details(volume, clicks)[0]
@@ -173,17 +171,11 @@ class ClickSegmenter:
         return self._fallback()._answer(volume, clicks)
 
     def _answer(self, volume: PetVolume, prompts: tuple[Prompt, ...]) -> tuple[np.ndarray, SegmentationDetails]:
-        drawn = [isinstance(prompt, Scribble | Lasso | Box | InitialMask) for prompt in prompts]
-        if not any(drawn):
-            return self._segment(volume, cast(tuple[Click, ...], prompts))
         start, tally = time.perf_counter(), Tally()
-        inside = [
-            prompt if is_drawn else checked_click(cast(Click, prompt), number, volume.shape)
-            for number, (prompt, is_drawn) in enumerate(zip(prompts, drawn, strict=True))
-        ]
-        for number, prompt in enumerate(inside):
-            if drawn[number]:
-                checked_drawing(prompt, number, volume.shape)
+        inside = [checked_prompt(prompt, number, volume.shape) for number, prompt in enumerate(prompts)]
+        clicks = tuple(prompt for prompt in inside if isinstance(prompt, Click))
+        if len(clicks) == len(inside):
+            return self._segment(volume, clicks)
         first = max((number for number, prompt in enumerate(inside) if isinstance(prompt, InitialMask)), default=-1)
         initial = cast(InitialMask, inside[first]) if first >= 0 else None
         if initial is not None and initial.voxels is None:
@@ -258,22 +250,22 @@ class ClickSegmenter:
         return mask
 
     def _segment(self, volume: PetVolume, clicks: tuple[Click, ...]) -> tuple[np.ndarray, SegmentationDetails]:
+        """The mask of clicks inside the volume."""
         start = time.perf_counter()
-        inside = tuple(checked_click(click, index, volume.shape) for index, click in enumerate(clicks))
         # the order in memory in which the volume came is the one its mask will be written in
         mask = np.zeros(volume.shape, dtype=bool, order="F" if volume.voxels.flags.f_contiguous else "C")
         tally, state, decoded = Tally(), ClickState(), 0
-        if any(click.positive for click in inside):
-            known, state = self._longest_known(volume, inside)
-            if known < len(inside):
+        if any(click.positive for click in clicks):
+            known, state = self._longest_known(volume, clicks)
+            if known < len(clicks):
                 replay = ClickReplay(self.encoder, volume, max_windows=self.max_windows, rules=self.rules, tally=tally)
-                for number in range(known, len(inside)):
-                    state, mine = self._next_state(replay, state, inside[: number + 1])
+                for number in range(known, len(clicks)):
+                    state, mine = self._next_state(replay, state, clicks[: number + 1])
                     decoded += mine
             for target in state.targets:
                 mask[target.box] |= target.mask
             if self.rules:
-                force_voxels(mask, [(nearest_voxel(click), click.positive) for click in inside])
+                force_voxels(mask, [(click.voxel, click.positive) for click in clicks])
         return mask, SegmentationDetails(
             total_s=time.perf_counter() - start,
             prepare_s=tally.prepare_s,
@@ -284,7 +276,7 @@ class ClickSegmenter:
             windows_decoded=tally.windows_decoded,
             embeddings_remembered=tally.embeddings_remembered,
             targets=len(state.targets),
-            box=_box_around(state, inside if self.rules else ()),
+            box=_box_around(state, clicks if self.rules else ()),
             spacing_mm=tuple(self.encoder.rungs[target.rung].spacing_mm for target in state.targets),
             cut_off=any(target.cut_off for target in state.targets),
             device=str(self.device),
@@ -346,37 +338,9 @@ def _box_around(state: ClickState, forced: Iterable[Click]) -> tuple[slice, slic
     """The box of all targets' boxes and of the voxels that positive clicks force into the mask."""
     boxes = [target.box for target in state.targets if target.mask.size]
     if state.targets:
-        cells = (nearest_voxel(click) for click in forced if click.positive)
+        cells = (click.voxel for click in forced if click.positive)
         boxes += [(slice(i, i + 1), slice(j, j + 1), slice(k, k + 1)) for i, j, k in cells]
     if not boxes:
         return None
     x, y, z = (slice(min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes)) for axis in range(3))
     return (x, y, z)
-
-
-def nearest_voxel(click: Click) -> Cell:
-    """The voxel that a click inside the volume lies in."""
-    i, j, k = (math.floor(p + 0.5) for p in click.ijk)
-    return (i, j, k)
-
-
-def checked_click(click: Click, index: int, shape: tuple[int, int, int]) -> Click:
-    """A click clamped to the voxel centres of a volume.
-
-    Args:
-        index: its position in the list, for the message.
-        shape: voxels of the volume.
-
-    Raises:
-        TypeError: not a Click.
-        ValueError: more than half a voxel outside the volume, whose outer voxels reach from −0.5 to n − 0.5; or NaN.
-    """
-    if not isinstance(click, Click):
-        raise TypeError(f"click {index} must be a seganypet.clicks.Click, got {click!r}")
-    if not all(math.isfinite(p) and -1 <= p <= n for p, n in zip(click.ijk, shape, strict=True)):
-        raise ValueError(
-            f"click {index} at (i, j, k) = {click.ijk} lies outside the volume of shape {tuple(shape)}"
-            f" by more than half a voxel; indices run from 0 to {tuple(n - 1 for n in shape)}"
-        )
-    i, j, k = (min(max(p, 0.0), n - 1.0) for p, n in zip(click.ijk, shape, strict=True))
-    return replace(click, ijk=(i, j, k))

@@ -86,6 +86,9 @@ def test_a_click_answered_with_bits_is_the_click_answered_with_a_file(server):
 def test_thresholds(ask):
     for rule in ("t41", "t50", "suv2.5", "suv4"):
         assert np.array_equal(unpacked(ask("threshold", {"ijk": HOT_CENTRE, "rule": rule})), BITS)
+    # a click that was rounded over the rim, as /infer takes it
+    rim = ask("threshold", {"ijk": [-1, 0, SHAPE[2]], "rule": "suv2.5"})
+    assert rim == ask("threshold", {"ijk": [0, 0, SHAPE[2] - 1], "rule": "suv2.5"})
     empty = ask("threshold", {"ijk": [20, 16, 28], "rule": "suv4"})
     assert empty == {"start": [0, 0, 0], "shape": [0, 0, 0], "bits": ""}
     for body, words in (

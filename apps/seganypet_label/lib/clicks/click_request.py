@@ -10,7 +10,6 @@ from typing import Any
 
 from lib.store.bad_request import BadRequest
 from seganypet.clicks import Click, Prompt
-from seganypet.clicks.prompts import checked_drawing
 from seganypet.clicks.reading import prompt_json, read_prompts
 
 MAX_CLICKS = 1000
@@ -109,27 +108,6 @@ def click_request(params: Mapping[str, Any]) -> ClickRequest:
     )
 
 
-def check_inside(prompts: Sequence[Prompt], shape: tuple[int, int, int]) -> None:
-    """Refuse what leaves a volume, which ends half a voxel beyond its outermost voxel centres.
-
-    Both viewers round a click, so that one on the rim can come as −1 or as N; the segmenter takes it as on the rim.
-
-    Raises:
-        BadRequest: a click further outside, or a drawing that leaves the volume; named, with the volume's shape.
-    """
-    for number, click in enumerate(prompts):
-        if not isinstance(click, Click):
-            try:
-                checked_drawing(click, number, shape)
-            except ValueError as error:
-                raise BadRequest(str(error)) from None
-        elif not all(-1 <= index <= length for index, length in zip(click.ijk, shape, strict=True)):
-            kind = "foreground" if click.positive else "background"
-            raise BadRequest(
-                f"{kind} click {_plain(click.ijk)} lies outside the volume of {list(shape)} voxels (indices i, j, k)"
-            )
-
-
 def prompts_said(prompts: Sequence[Prompt]) -> tuple[dict[str, Any], ...]:
     """What is kept with a mask of where it came from; of a mask to start from, its box alone."""
     said = (prompt_json(prompt) for prompt in prompts)
@@ -200,10 +178,6 @@ def _choice(params: Mapping[str, Any], name: str, allowed: Sequence[str], defaul
     if value not in allowed:
         raise BadRequest(f"{name} must be one of {', '.join(allowed)}, got {_short(value)}")
     return str(value)
-
-
-def _plain(ijk: Sequence[float]) -> list[float]:
-    return [int(index) if float(index).is_integer() else index for index in ijk]
 
 
 def _short(value: Any) -> str:

@@ -13,12 +13,14 @@ import numpy as np
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from numpy.typing import NDArray
 
-from lib.clicks.click_request import ClickRequest, check_inside, click_request
+from lib.clicks.click_request import ClickRequest, click_request
 from lib.clicks.weights import Weights
+from lib.store.bad_request import BadRequest
 from lib.store.last_masks import UNNAMED
 from lib.store.mask_files import Box, mask_bytes, smallest_box
 from lib.store.saved_targets import finite
 from lib.store.volumes import Volumes
+from seganypet.clicks.prompts import PromptOutsideError
 from seganypet.pet import PetVolume, measure_uptake
 
 
@@ -73,9 +75,11 @@ class ClickTask(InferTask):
             BadRequest: a prompt outside the volume.
         """
         start = time.perf_counter()
-        check_inside(request.prompts, volume.shape)
         segmenter, weights = self._weights.in_force()
-        mask, details = segmenter.segment_with_details(volume, request.prompts)
+        try:
+            mask, details = segmenter.segment_with_details(volume, request.prompts)
+        except PromptOutsideError as error:
+            raise BadRequest(str(error)) from None
         segmented = time.perf_counter()
         uptake = measure_uptake(volume, mask).to_dict()
         measured = time.perf_counter()

@@ -40,8 +40,7 @@ from lib.store.bad_request import BadRequest
 from lib.store.packed_arrays import pack_array, unpack_array
 from lib.store.volumes import MAX_VOXELS
 from seganypet.clicks import Box, Click, InitialMask, Lasso, Prompt, Scribble, VoxelSet
-from seganypet.clicks.prompts import checked_drawing
-from seganypet.inference.segmenter import checked_click
+from seganypet.clicks.prompts import checked_prompt
 from seganypet.pet import PetVolume
 from seganypet.pet.nifti import with_units
 
@@ -166,9 +165,8 @@ async def add_point(request: Request, user: User = USER) -> Response:
         if not are_numbers(given, 3):
             raise BadRequest(f"coordinates must be three voxel indices, got {given!r}"[:200])
         try:
-            prompt = checked_click(
-                Click((given[0], given[1], given[2]), read_sign(body)), len(session.prompts), _volume(session).shape
-            )
+            click = Click((given[0], given[1], given[2]), read_sign(body))
+            prompt = checked_prompt(click, len(session.prompts), _volume(session).shape)
         except (ValueError, OverflowError) as error:
             raise BadRequest(str(error)) from None
         return _add(session, prompt, body)
@@ -337,7 +335,7 @@ def _draw(
         raise BadRequest(f"the drawing must have the image's shape {list(shape)}, got {list(array.shape)}")
     try:
         prompt = kind(VoxelSet.of(array, start), read_sign(body))
-        checked_drawing(prompt, len(session.prompts), shape)
+        checked_prompt(prompt, len(session.prompts), shape)
     except ValueError as error:
         raise BadRequest(str(error)) from None
     return _add(session, prompt, body)

@@ -31,7 +31,7 @@ from lib.store.projections import project
 from lib.store.reading_volume import ReadingVolume
 from lib.store.study_description import describe_study
 from seganypet.clicks import Click, InitialMask
-from seganypet.clicks.prompts import checked_drawing
+from seganypet.clicks.prompts import checked_prompt
 from seganypet.clicks.reading import read_prompts
 from seganypet.evaluation.threshold_region import fixed_region, threshold_region
 from seganypet.pet import PetVolume, SuvUnavailableError
@@ -259,12 +259,11 @@ def _name(body: Mapping[str, Any]) -> str:
 
 def _click(ijk: Any, volume: PetVolume) -> Click:
     try:
-        (click,) = read_prompts([{"type": "click", "ijk": ijk}])
+        (prompt,) = read_prompts([{"type": "click", "ijk": ijk}])
+        click = checked_prompt(prompt, 0, volume.shape)
     except ValueError as error:
         raise BadRequest(str(error)) from None
     assert isinstance(click, Click)
-    if not all(0 <= index <= length - 1 for index, length in zip(click.ijk, volume.shape, strict=True)):
-        raise BadRequest(f"the click {list(click.ijk)} lies outside the volume of {list(volume.shape)} voxels")
     return click
 
 
@@ -273,7 +272,7 @@ def _mask(sent: Any, volume: PetVolume) -> NDArray[np.bool_]:
         raise BadRequest("a finding's mask must be an object with start, shape and bits")
     try:
         (prompt,) = read_prompts([{**{key: sent.get(key) for key in ("start", "shape", "bits")}, "type": "mask"}])
-        checked_drawing(prompt, 0, volume.shape)
+        checked_prompt(prompt, 0, volume.shape)
     except ValueError as error:
         raise BadRequest(f"mask: {error}") from None
     assert isinstance(prompt, InitialMask)
