@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from demo_server import server_process
 
-from seganypet.clicks import Click, centre_click
+from seganypet.clicks import Click, InitialMask, centre_click
 from seganypet.clicks.reading import prompt_json, read_prompts
 from seganypet.data import read_data_list, write_cohort
 from seganypet.data.data_list import Entry
@@ -206,12 +206,9 @@ def ask(url: str, study: dict[str, Any], clicks: Sequence[Click], shape: tuple[i
     params = {"prompts": [prompt_json(click) for click in clicks], "result_bits": True}
     form = {"params": json.dumps(params)}
     answer = requests.post(f"{url}/infer/{MODEL}?output=json{image}", data=form, files=files, timeout=600)
-    (prompt,) = read_prompts([{"type": "mask", **_asked(answer).json()["mask"]}]) or [None]
-    mask = np.zeros(shape, bool)
-    voxels = getattr(prompt, "voxels", None)
-    if voxels is not None:
-        mask[voxels.box] = voxels.array()
-    return mask
+    (mask,) = read_prompts([{"type": "mask", **_asked(answer).json()["mask"]}])
+    assert isinstance(mask, InitialMask)
+    return mask.on(shape)
 
 
 def train(url: str, windows: int, epochs: int) -> None:

@@ -19,7 +19,7 @@ from benchmarks.served_studies import whole_body
 from benchmarks.server_process import serving
 from benchmarks.timing import Timing, machine, summary
 
-from seganypet.clicks import centre_click
+from seganypet.clicks import InitialMask, centre_click
 from seganypet.clicks.reading import read_prompts
 from seganypet.data.targets import is_lesion
 
@@ -125,9 +125,8 @@ def _read(window: Any, target: np.ndarray, spacing_mm: Sequence[float], clicks: 
 
 
 def _mask(packed: dict[str, Any] | None, shape: tuple[int, ...]) -> np.ndarray:
-    mask = np.zeros(shape, bool)
-    if packed:
-        (prompt,) = read_prompts([{"type": "mask", **packed}])
-        if prompt.voxels is not None:  # type: ignore[union-attr]
-            mask[prompt.voxels.box] = prompt.voxels.array()  # type: ignore[union-attr]
-    return mask
+    if not packed:
+        return np.zeros(shape, bool)
+    (mask,) = read_prompts([{"type": "mask", **packed}])
+    assert isinstance(mask, InitialMask)
+    return mask.on(shape)

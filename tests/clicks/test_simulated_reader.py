@@ -20,9 +20,7 @@ NOTHING = np.zeros(SHAPE, bool)
 
 
 def drawn(prompt):
-    mask = np.zeros(SHAPE, bool)
-    mask[prompt.voxels.box] = prompt.voxels.array()
-    return mask
+    return prompt.voxels.on(SHAPE)
 
 
 def test_clicks_are_the_protocols():
@@ -33,6 +31,7 @@ def test_a_box_is_drawn_once_and_clicks_follow():
     # a voxel and a twentieth of 10, 6 and 4, rounded, off each face
     assert next_prompt("box", 0, NOTHING, TARGET, SPACING) == Box(((4, 16), (7, 15), (3, 9)))
     assert isinstance(next_prompt("box", 1, NOTHING, TARGET, SPACING), Click)
+    assert next_prompt("box", 0, TARGET, NOTHING, SPACING) is None
     assert next_prompt("box", 0, NOTHING, block((0, 30), (0, 28), (0, 20)), SPACING) == Box(((0, 30), (0, 28), (0, 20)))
 
 

@@ -70,11 +70,7 @@ class ReadingPage:
             "() => { const mask = seganypet.findings.shown(seganypet.findings.active)?.mask;"
             " return mask ? seganypet.grid.pack(mask) : null; }"
         )
-        mask = np.zeros(shape, bool)
-        if sent:
-            (prompt,) = read_prompts([{"type": "mask", **sent}])
-            mask[prompt.voxels.box] = prompt.voxels.array()
-        return mask
+        return read_prompts([{"type": "mask", **sent}])[0].on(shape) if sent else np.zeros(shape, bool)
 
     def prompts(self) -> list[dict[str, Any]]:
         return json.loads(self.page.evaluate("() => JSON.stringify(seganypet.findings.active.prompts)"))

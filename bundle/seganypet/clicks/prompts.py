@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import index
 from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from seganypet.clicks.click import Click
 from seganypet.clicks.voxel_set import VoxelSet
@@ -75,6 +78,10 @@ class InitialMask:
     """
 
     voxels: VoxelSet | None
+
+    def on(self, shape: Sequence[int]) -> NDArray[np.bool_]:
+        """bool [i, j, k] on the grid of a volume of that shape."""
+        return np.zeros(shape, bool, order="F") if self.voxels is None else self.voxels.on(shape)
 
 
 Prompt = Click | Scribble | Lasso | Box | InitialMask

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from seganypet.clicks.centre import centre_click, largest_error
 from seganypet.clicks.prompts import Box, Lasso, Prompt, Scribble
-from seganypet.clicks.voxel_set import VoxelSet
+from seganypet.clicks.voxel_set import VoxelSet, smallest_box
 
 READERS = ("click", "box", "lasso", "scribble")
 
@@ -23,7 +23,7 @@ READERS = ("click", "box", "lasso", "scribble")
 def next_prompt(
     reader: str, made: int, prediction: NDArray[np.bool_], target: NDArray[np.bool_], spacing_mm: Sequence[float]
 ) -> Prompt | None:
-    """The next prompt at the largest connected error, None where nothing is wrong.
+    """The next prompt at the largest connected error, None where nothing is wrong, or to be boxed.
 
     Args:
         reader: one of `READERS`. One who draws boxes draws one around the target first, and clicks then.
@@ -59,13 +59,15 @@ def next_prompt(
     return Lasso(voxels, positive) if reader == "lasso" else Scribble(voxels, positive)
 
 
-def _box(target: NDArray[np.bool_]) -> Box:
+def _box(target: NDArray[np.bool_]) -> Box | None:
+    """A box off the target's faces; None around nothing."""
+    tight = smallest_box(target)
+    if tight is None:
+        return None
     ranges = []
-    for axis, length in enumerate(target.shape):
-        inside = np.flatnonzero(target.any(tuple(a for a in range(3) if a != axis)))
-        low, high = int(inside[0]), int(inside[-1]) + 1
-        off = 1 + round(0.05 * (high - low))
-        ranges.append((max(0, low - off), min(length, high + off)))
+    for side, length in zip(tight, target.shape, strict=True):
+        off = 1 + round(0.05 * (side.stop - side.start))
+        ranges.append((max(0, side.start - off), min(length, side.stop + off)))
     return Box((ranges[0], ranges[1], ranges[2]))
 
 

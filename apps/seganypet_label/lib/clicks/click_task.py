@@ -17,10 +17,11 @@ from lib.clicks.click_request import ClickRequest, click_request
 from lib.clicks.weights import Weights
 from lib.store.bad_request import BadRequest
 from lib.store.last_masks import UNNAMED
-from lib.store.mask_files import Box, mask_bytes, smallest_box
+from lib.store.mask_files import mask_bytes
 from lib.store.saved_targets import finite
 from lib.store.volumes import Volumes
 from seganypet.clicks.prompts import PromptOutsideError
+from seganypet.clicks.voxel_set import Box, smallest_box
 from seganypet.pet import PetVolume, measure_uptake
 
 
@@ -108,7 +109,7 @@ class ClickTask(InferTask):
             },
             "weights": {"file": weights.name, "hash": segmenter.weights_hash},
         }
-        box = smallest_box(mask, details.box)
+        box = None if details.box is None else smallest_box(mask, details.box)
         params["box"] = None if box is None else [[side.start, side.stop] for side in box]
         return ClickAnswer(mask, volume, params, box)
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.store.mask_files import Box, smallest_box
 from seganypet.clicks import InitialMask, Prompt
+from seganypet.clicks.voxel_set import Box, smallest_box
 from seganypet.inference import ClickSegmenter
 from seganypet.inference.segmenter import SegmentationDetails
 from seganypet.pet import PetVolume
@@ -76,11 +76,8 @@ class DrawingSession:
         """Go on from a mask that the reader has in view already; what was before it comes back by undo."""
         assert self.volume is not None
         self.prompts, self.waiting = (*self.prompts, initial), False
-        self.shown = np.zeros(self.volume.shape, bool)
-        self.shown_box = None
-        if initial.voxels is not None:
-            self.shown[initial.voxels.box] = initial.voxels.array()
-            self.shown_box = initial.voxels.box
+        self.shown = initial.on(self.volume.shape)
+        self.shown_box = None if initial.voxels is None else initial.voxels.box
 
     def answer(
         self, segmenter: ClickSegmenter, prompts: tuple[Prompt, ...]
@@ -105,7 +102,7 @@ class DrawingSession:
         changed = None
         if within is not None:
             difference = mask[within] ^ (before[within] if before.ndim else before)
-            inner = smallest_box(difference, _whole(difference))
+            inner = smallest_box(difference)
             if inner is not None:
                 changed = _moved(inner, within)
         self.prompts, self.waiting = prompts, False
@@ -263,11 +260,6 @@ def _around(*boxes: Box | None) -> Box | None:
     if not found:
         return None
     i, j, k = (slice(min(b[a].start for b in found), max(b[a].stop for b in found)) for a in range(3))
-    return (i, j, k)
-
-
-def _whole(array: NDArray[np.bool_]) -> Box:
-    i, j, k = (slice(0, n) for n in array.shape)
     return (i, j, k)
 
 

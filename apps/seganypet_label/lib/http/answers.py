@@ -19,7 +19,8 @@ from lib.clicks.click_request import ClickRequest
 from lib.clicks.click_task import ClickAnswer
 from lib.http.attachment import attachment
 from lib.store.bad_request import BadRequest
-from lib.store.mask_files import Box, mask_bits, mask_bytes
+from lib.store.mask_files import mask_bits, mask_bytes
+from seganypet.clicks.voxel_set import Box
 from seganypet.pet import write_seg
 
 OCTETS = "application/octet-stream"

@@ -26,13 +26,14 @@ from lib.store.bad_request import BadRequest
 from lib.store.datastore import FINAL, StudyStore
 from lib.store.findings import bring_back, removed_targets, save_target, saved_targets
 from lib.store.label_quality import said_quality
-from lib.store.mask_files import mask_bits, smallest_box
+from lib.store.mask_files import mask_bits
 from lib.store.projections import project
 from lib.store.reading_volume import ReadingVolume
 from lib.store.study_description import describe_study
 from seganypet.clicks import Click, InitialMask
 from seganypet.clicks.prompts import checked_prompt
 from seganypet.clicks.reading import read_prompts
+from seganypet.clicks.voxel_set import smallest_box
 from seganypet.evaluation.threshold_region import fixed_region, threshold_region
 from seganypet.pet import PetVolume, SuvUnavailableError
 
@@ -138,8 +139,7 @@ def threshold(study: str, body: dict[str, Any] = BODY, user: User = USER) -> JSO
             raise BadRequest(f"SUV {FIXED[rule]:g} says nothing here: {error}") from None
     else:
         raise BadRequest(f"rule must be one of {', '.join((*SHARES, *FIXED))}, got {rule!r}"[:200])
-    whole = (slice(0, volume.shape[0]), slice(0, volume.shape[1]), slice(0, volume.shape[2]))
-    return JSONResponse(mask_bits(mask, smallest_box(mask, whole)), headers=PRIVATE)
+    return JSONResponse(mask_bits(mask, smallest_box(mask)), headers=PRIVATE)
 
 
 @router.post("/read/{study}/save")
@@ -276,7 +276,4 @@ def _mask(sent: Any, volume: PetVolume) -> NDArray[np.bool_]:
     except ValueError as error:
         raise BadRequest(f"mask: {error}") from None
     assert isinstance(prompt, InitialMask)
-    mask = np.zeros(volume.shape, bool, order="F")
-    if prompt.voxels is not None:
-        mask[prompt.voxels.box] = prompt.voxels.array()
-    return mask
+    return prompt.on(volume.shape)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from lib.store.datastore import CAME_FROM, FINAL, StudyStore
 from lib.store.kept_files import PRIVATE
 from lib.store.label_maps import read_label_map
-from lib.store.mask_files import mask_bits, mask_bytes, mask_digest, smallest_box
+from lib.store.mask_files import mask_bits, mask_bytes, mask_digest
 from lib.store.saved_targets import saved_by
+from seganypet.clicks.voxel_set import smallest_box
 from seganypet.data.label_reading import LabelError
 from seganypet.data.label_reading import read_label_map as read_checked
 from seganypet.pet import PetVolume
@@ -43,8 +44,7 @@ class SavedTarget:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with the mask's bits and the digest that a save of it has to name."""
-        whole = (slice(0, self.mask.shape[0]), slice(0, self.mask.shape[1]), slice(0, self.mask.shape[2]))
-        bits = mask_bits(self.mask, smallest_box(self.mask, whole))
+        bits = mask_bits(self.mask, smallest_box(self.mask))
         return {**self.about, "mask": bits, "digest": mask_digest(self.mask), "by": self.by, "at": self.at}
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.store.mask_files import Box, smallest_box
+from seganypet.clicks.voxel_set import Box, VoxelSet, smallest_box
 
 UNNAMED = "target"  # of a click by OHIF, which does not say which structure it asks for
 REMEMBERED = 500  # masks
@@ -73,11 +73,7 @@ class LastMask:
 
     def mask(self) -> NDArray[np.bool_]:
         """bool [i, j, k] on the study's grid."""
-        mask = np.zeros(self.shape, bool)
-        bits = np.unpackbits(np.frombuffer(zlib.decompress(self.packed), np.uint8), count=int(np.prod(self.extent)))
-        box = tuple(slice(a, a + n) for a, n in zip(self.corner, self.extent, strict=True))
-        mask[box] = bits.reshape(self.extent).astype(bool)
-        return mask
+        return VoxelSet(self.corner, self.extent, zlib.decompress(self.packed)).on(self.shape)
 
 
 class LastMasks:
@@ -168,8 +164,7 @@ def _what(shown: LastMask) -> tuple[Any, ...]:
 def _packed(mask: NDArray[np.bool_], box: Box | None = None) -> tuple[Triple, Triple, Triple, bytes]:
     """Grid, corner and size of the smallest box that holds a mask, and the box's voxels packed."""
     grid = (mask.shape[0], mask.shape[1], mask.shape[2])
-    whole = (slice(0, grid[0]), slice(0, grid[1]), slice(0, grid[2]))
-    found = box or smallest_box(mask, whole)
+    found = box or smallest_box(mask)
     if found is None:
         return grid, (0, 0, 0), (0, 0, 0), b""
     i, j, k = found
