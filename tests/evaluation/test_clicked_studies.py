@@ -46,6 +46,16 @@ def test_each_organ_and_each_lesion_is_a_target(files):
         LabelledTargets([files / "data_list.json"], "training")
 
 
+def test_a_lesion_is_the_same_in_a_label_of_other_axes(files):
+    """A label turned by its writer numbers its components in another order than the study would."""
+    turned = nib.load(files / "suv.nii.gz").as_reoriented([[0, -1], [1, 1], [2, -1]])
+    nib.save(turned, files / "suv.nii.gz")
+    targets = LabelledTargets([files / "data_list.json"], "validation")
+    items = [targets[n] for n in range(len(targets))]
+    assert [int(item["target"].sum()) for item in items] == [27, 8, 8]
+    assert all((item["volume"].voxels[item["target"][0].numpy()] == 5.0).all() for item in items)
+
+
 def test_a_batch_for_the_protocol(files):
     batch = collate_studies([LabelledTargets([files / "data_list.json"], "validation")[0]])
     image, label, (target,), _ = prepare_targets(batch, "cpu")

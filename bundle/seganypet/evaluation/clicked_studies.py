@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seganypet.data.data_list import Entry, read_data_list
-from seganypet.data.label_reading import read_label_map
+from seganypet.data.label_reading import on_grid_of, read_label_map
 from seganypet.data.preprocessing import estimate_suv_factor
 from seganypet.data.targets import is_lesion
 from seganypet.evaluation.study_requests import read_study_requests
@@ -105,8 +106,10 @@ class LabelledTargets(Dataset):
         """
         entry, value, part = self.items[index]
         volume = self._reader.read(entry.image)
-        labels = read_label_map(entry.label, volume).voxels
-        target = labels == value if part == 0 else ndimage.label(labels == value)[0] == part
+        label = read_label_map(entry.label)
+        # components are numbered on the label's own grid, as in __init__: in other axes they come in another order
+        parts = label.voxels == value if part == 0 else ndimage.label(label.voxels == value)[0] == part
+        target = on_grid_of(replace(label, voxels=parts.astype(np.int16)), volume, Path(entry.label)).voxels > 0
         return {
             "image": as_tensor(volume),
             "target": torch.from_numpy(target)[None],
