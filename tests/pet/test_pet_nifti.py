@@ -81,8 +81,46 @@ def test_sidecar_gives_suv_by_hand(tmp_path, values):
     ],
 )
 def test_sidecar_units_and_synonyms(tmp_path, values, change, factor):
-    volume = read_pet(write(tmp_path, values, **(SIDECAR | change)))
-    np.testing.assert_allclose(volume.suv, values * factor, rtol=1e-6)
+    volume = read_pet(write(tmp_path, values / factor, **(SIDECAR | change)))
+    np.testing.assert_allclose(volume.suv, values, rtol=1e-6)
+
+
+@pytest.mark.parametrize("said", ["Bq/mL", "kBq/mL"])
+@pytest.mark.parametrize("units", [None, "Bq/mL", "kBq/mL"])
+def test_units_are_converted_once_whoever_says_them(tmp_path, values, said, units):
+    stored = values * 2 if said == "kBq/mL" else values * 2000
+    volume = read_pet(write(tmp_path, stored, **(SIDECAR | {"Units": said})), units=units)
+    if units in (None, said):
+        np.testing.assert_allclose(volume.suv, values, rtol=1e-6)
+        return
+    # a caller who contradicts a right sidecar is a thousand off, which is seen
+    assert volume.units == "BQML"
+    np.testing.assert_allclose(volume.voxels, stored * (1000 if units == "kBq/mL" else 1), rtol=1e-6)
+    with pytest.raises(SuvUnavailableError, match=r"would be .*values were taken as .* as said; by the sidecar"):
+        _ = volume.suv
+
+
+def test_a_caller_goes_before_a_wrong_sidecar(tmp_path, values):
+    volume = read_pet(write(tmp_path, values * 2, **SIDECAR), units="kBq/mL")
+    np.testing.assert_allclose(volume.suv, values, rtol=1e-6)
+    assert volume.suv_provenance.factor_range == (pytest.approx(0.5), pytest.approx(0.5))
+    assert "taken as 1000 Bq/mL as said; by the sidecar they are 1 Bq/mL" in volume.suv_provenance.notes[-1]
+
+
+def test_a_dose_in_becquerels_without_its_unit_is_not_believed(tmp_path, values):
+    fields = SIDECAR | {"InjectedRadioactivity": 300e6}
+    del fields["InjectedRadioactivityUnits"]
+    volume = read_pet(write(tmp_path, values * 2000, **fields))
+    assert volume.units == "BQML"
+    np.testing.assert_array_equal(volume.voxels, values * 2000)
+    with pytest.raises(SuvUnavailableError, match=r"mean SUV .*InjectedRadioactivity taken as MBq"):
+        _ = volume.suv
+
+
+def test_kilobecquerels_without_a_dose_become_becquerels(tmp_path, values):
+    volume = read_pet(write(tmp_path, values, **(SIDECAR | {"Units": "kBq/mL", "BodyWeight": None})))
+    assert volume.units == "BQML"
+    np.testing.assert_allclose(volume.voxels, values * 1000, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +143,13 @@ def test_sidecar_that_does_not_suffice_names_the_field(tmp_path, values, change,
 
 
 def test_sidecar_that_says_suv_and_one_that_is_none(tmp_path, values):
-    assert read_pet(write(tmp_path, values * 5000, Units="g/mL")).suv.max() == (values * 5000).max()
+    hot = np.tile(values, (4, 4, 4))
+    hot[0, 0, 0] = 5000.0  # above any SUV, which the sidecar stands for
+    assert read_pet(write(tmp_path, hot, Units="g/mL")).suv.max() == 5000.0
+    impossible = read_pet(write(tmp_path, values * 5000, Units="g/mL"))
+    assert impossible.units == "unknown"
+    assert "mean SUV" in impossible.suv_provenance.reason
+    assert read_pet(tmp_path / "pet.nii.gz", units="SUVbw").suv.max() == (values * 5000).max()
     assert read_pet(write(tmp_path, values, Modality="PT")).suv_known
     (tmp_path / "pet.json").write_text("{")
     with pytest.raises(ValueError, match=r"pet\.json is not valid JSON"):

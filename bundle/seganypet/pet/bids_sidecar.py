@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seganypet.pet.errors import SuvUnavailableError
-from seganypet.pet.volume import SuvProvenance
+from seganypet.pet.volume import SUVBW, SuvProvenance
 
 # half-lives in seconds, Bureau International des Poids et Mesures, Monographie-5 tables (rounded)
 HALF_LIFE_S = {
@@ -28,7 +28,7 @@ HALF_LIFE_S = {
     "RB82": 76.4,
     "I124": 360806.4,
 }
-_PER_BQML = {"bq/ml": 1.0, "bqml": 1.0, "kbq/ml": 1e3, "mbq/ml": 1e6}
+_BQML_PER = {"bq/ml": 1.0, "bqml": 1.0, "kbq/ml": 1e3, "mbq/ml": 1e6}
 _PER_BQ = {"bq": 1.0, "kbq": 1e3, "mbq": 1e6, "gbq": 1e9}
 _SUV_UNITS = {"g/ml", "gml", "suv", "suvbw"}
 
@@ -38,13 +38,15 @@ class SidecarSuv:
     """What turns a NIfTI's values into SUV.
 
     Args:
-        factor: SUV per stored value; None where the sidecar does not suffice.
-        units: the units the stored values have.
+        factor: SUV per value in `units`; None where the sidecar does not suffice.
+        units: "SUVbw", "BQML", or what else the sidecar calls the stored values.
+        to_units: `units` per stored value: 1000 where those are kBq/mL and `units` BQML.
         provenance: rule and fields, or the reason there is no factor.
     """
 
     factor: float | None
     units: str
+    to_units: float
     provenance: SuvProvenance
 
 
@@ -73,19 +75,18 @@ def sidecar_suv(path: Path) -> SidecarSuv | None:
         return None
     units = str(fields["Units"]).strip().lower()
     if units in _SUV_UNITS:
-        provenance = SuvProvenance(rule=f"sidecar: Units {fields['Units']}", factor_range=(1.0, 1.0))
-        return SidecarSuv(1.0, "SUVbw", provenance)
-    stored = "BQML" if units in _PER_BQML else str(fields["Units"])
+        return SidecarSuv(1.0, SUVBW, 1.0, SuvProvenance(rule=f"sidecar: Units {fields['Units']}"))
+    stored, to_units = ("BQML", _BQML_PER[units]) if units in _BQML_PER else (str(fields["Units"]), 1.0)
     try:
-        factor, used, notes = _bqml_factor(fields, units)
+        factor, used, notes = _suv_per_bqml(fields, units)
     except SuvUnavailableError as error:
-        return SidecarSuv(None, stored, SuvProvenance(reason=f"{error.reason} ({path.name})"))
+        return SidecarSuv(None, stored, to_units, SuvProvenance(reason=f"{error.reason} ({path.name})"))
     rule = "sidecar: Bq/mL × weight / dose decayed from InjectionStart to ImageDecayCorrectionTime"
-    return SidecarSuv(factor, stored, SuvProvenance(rule, None, (factor, factor), used, notes))
+    return SidecarSuv(factor, stored, to_units, SuvProvenance(rule, None, None, used, notes))
 
 
-def _bqml_factor(fields: dict[str, Any], units: str) -> tuple[float, dict[str, str], tuple[str, ...]]:
-    if units not in _PER_BQML:
+def _suv_per_bqml(fields: dict[str, Any], units: str) -> tuple[float, dict[str, str], tuple[str, ...]]:
+    if units not in _BQML_PER:
         raise SuvUnavailableError(f"Units {fields['Units']!r} of the sidecar is neither Bq/mL nor SUV")
     if fields.get("ImageDecayCorrected") is False:
         raise SuvUnavailableError("ImageDecayCorrected is false: frames would have to be corrected one by one")
@@ -122,7 +123,7 @@ def _bqml_factor(fields: dict[str, Any], units: str) -> tuple[float, dict[str, s
     else:
         half_life_s = number("RadionuclideHalfLife", "TracerRadionuclide")
     dose_bq = dose * _PER_BQ[dose_units.lower()] * math.exp(-math.log(2.0) * elapsed_s / half_life_s)
-    return _PER_BQML[units] * weight_g / dose_bq, used, notes
+    return weight_g / dose_bq, used, notes
 
 
 def _nuclide(name: str) -> str:

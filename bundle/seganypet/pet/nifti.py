@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from seganypet.pet.axes import LPS_RAS
-from seganypet.pet.bids_sidecar import sidecar_of, sidecar_suv
+from seganypet.pet.bids_sidecar import SidecarSuv, sidecar_of, sidecar_suv
 from seganypet.pet.errors import PetReadError, SuvUnavailableError
 from seganypet.pet.plausibility import body_mean, check_mean_suv
 from seganypet.pet.volume import SUVBW, PetSource, PetVolume, SuvProvenance
@@ -67,21 +68,19 @@ def with_units(voxels: NDArray[Any], affine: NDArray[Any], path: Path, units: st
     """The volume of a file without DICOM tags: SUV unless `units`, a sidecar or the values say otherwise."""
     if units is not None and units.strip().lower() not in _UNITS:
         raise ValueError(f"units must be one of SUVbw, BQML, kBq/mL, CNTS or unknown, got {units!r}")
-    chosen, to_unit = (None, 1.0) if units is None else _UNITS[units.strip().lower()]
-    voxels = voxels if to_unit == 1.0 else voxels * np.float32(to_unit)
+    chosen, to_units = (None, 1.0) if units is None else _UNITS[units.strip().lower()]
     source = PetSource((path,))
     sidecar = sidecar_of(path)
     by_sidecar = sidecar_suv(sidecar) if sidecar is not None else None
-    if by_sidecar is not None and by_sidecar.factor is not None and chosen in (None, by_sidecar.units):
-        scaled = voxels * np.float32(by_sidecar.factor) if by_sidecar.factor != 1.0 else voxels
-        return PetVolume(scaled, affine, SUVBW, by_sidecar.provenance, source)
-    if chosen is None and by_sidecar is not None:
-        return PetVolume(voxels, affine, by_sidecar.units, by_sidecar.provenance, source)
+    if by_sidecar is not None and chosen is None:
+        return _by_sidecar(voxels, affine, source, by_sidecar, by_sidecar.to_units)
+    if by_sidecar is not None and chosen == by_sidecar.units != SUVBW:
+        return _by_sidecar(voxels, affine, source, by_sidecar, to_units)
     if chosen is not None and chosen != SUVBW:
         reason = f"{path.name} is in {chosen} and has no BIDS sidecar that says how to turn it into SUV"
         if by_sidecar is not None and by_sidecar.provenance.reason is not None:
             reason = by_sidecar.provenance.reason
-        return PetVolume(voxels, affine, chosen, SuvProvenance(reason=reason), source)
+        return PetVolume(_times(voxels, to_units), affine, chosen, SuvProvenance(reason=reason), source)
     largest = float(voxels.max(initial=0.0))
     if chosen is None and np.isfinite(largest) and largest > LARGEST_PLAUSIBLE_SUV:
         reason = (
@@ -107,6 +106,45 @@ def with_units(voxels: NDArray[Any], affine: NDArray[Any], path: Path, units: st
     for note in notes:
         logger.warning("SUV: %s", note)
     return PetVolume(voxels, affine, SUVBW, SuvProvenance(rule, None, (1.0, 1.0), notes=tuple(notes)), source)
+
+
+def _by_sidecar(
+    voxels: NDArray[Any], affine: NDArray[Any], source: PetSource, found: SidecarSuv, to_units: float
+) -> PetVolume:
+    """The volume of a file with a sidecar: SUV, or `found.units` where it does not suffice or cannot be right.
+
+    Args:
+        voxels: [i, j, k] as stored.
+        affine: [4, 4].
+        source: the file.
+        found: by the sidecar.
+        to_units: `found.units` per stored value; what the caller says of them goes before the sidecar.
+    """
+    provenance, stored_units = found.provenance, "unknown" if found.units == SUVBW else found.units
+    if found.factor is None:
+        return PetVolume(_times(voxels, to_units), affine, stored_units, provenance, source)
+    factor = found.factor * to_units
+    suv = _times(voxels, factor)
+    notes = list(provenance.notes)
+    if to_units != found.to_units:
+        notes.append(
+            f"values were taken as {to_units:g} Bq/mL as said; by the sidecar they are {found.to_units:g} Bq/mL"
+        )
+    try:
+        if np.isfinite(suv.max(initial=0.0)):
+            check_mean_suv(suv, notes)
+    except SuvUnavailableError as error:
+        reason = "; ".join((f"{source.files[0].name} by its sidecar: {error.reason}", *notes))
+        logger.warning("%s", reason)
+        refused = SuvProvenance(reason=reason, tags=provenance.tags)
+        return PetVolume(_times(voxels, to_units), affine, stored_units, refused, source)
+    for note in notes:
+        logger.warning("SUV: %s", note)
+    return PetVolume(suv, affine, SUVBW, replace(provenance, factor_range=(factor, factor), notes=tuple(notes)), source)
+
+
+def _times(voxels: NDArray[Any], factor: float) -> NDArray[Any]:
+    return voxels if factor == 1.0 else voxels * np.float32(factor)
 
 
 def write_mask_nifti(mask: NDArray[Any], volume: PetVolume, path: str | Path) -> Path:
