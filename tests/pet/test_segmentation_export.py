@@ -119,9 +119,45 @@ def test_what_is_refused(tmp_path, axial_series):
         write_seg({}, volume, path)
     with pytest.raises(ValueError, match="not read from DICOM"):
         write_seg(mask, PetVolume(volume.voxels, volume.affine), path, labels="liver")
-    edit(axial_series, lambda dataset: delattr(dataset, "FrameOfReferenceUID"))
-    with pytest.raises(ValueError, match=r"FrameOfReferenceUID \(0020,0052\) is missing"):
-        write_seg(mask, volume, path, labels="liver")
+
+
+@pytest.mark.parametrize(
+    ("keyword", "tag"),
+    [
+        ("FrameOfReferenceUID", "0020,0052"),
+        ("StudyInstanceUID", "0020,000D"),
+        ("SOPClassUID", "0008,0016"),
+        ("SOPInstanceUID", "0008,0018"),
+    ],
+)
+def test_a_uid_that_is_missing_is_named(tmp_path, axial_series, keyword, tag):
+    edit(axial_series, lambda dataset: delattr(dataset, keyword))
+    volume = read_pet(axial_series)
+    with pytest.raises(ValueError, match=rf"{keyword} \({tag}\) is missing in .*slice_0000\.dcm"):
+        write_seg({"liver": volume.suv > 1}, volume, tmp_path / "seg.dcm")
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("PatientSex", "U"),
+        ("PatientSex", "m"),
+        ("PatientSex", "Male"),
+        ("PatientBirthDate", "1950"),
+        ("PatientBirthDate", "19500000"),
+        ("StudyDate", "20260000"),
+        ("StudyTime", "12:30:00"),
+    ],
+)
+def test_a_field_that_dicom_does_not_allow_is_left_out_and_said(tmp_path, axial_series, caplog, keyword, value):
+    edit(axial_series, lambda dataset: setattr(dataset, keyword, value))
+    volume = read_pet(axial_series)
+    file = pydicom.dcmread(write_seg({"liver": volume.suv > 1}, volume, tmp_path / "seg.dcm"))
+    assert not file[keyword].value
+    assert file.PatientName == "Phantom^Pet"
+    said = [record.getMessage() for record in caplog.records if keyword in record.getMessage()]
+    assert len(said) == 1
+    assert repr(value) in said[0]
 
 
 @pytest.mark.parametrize(

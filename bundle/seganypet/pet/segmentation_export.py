@@ -14,10 +14,12 @@ from highdicom.seg import Segmentation, SegmentDescription
 from highdicom.sr import CodedConcept
 from numpy.typing import ArrayLike, NDArray
 from pydicom.charset import convert_encodings
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
+from pydicom.valuerep import DA, TM
 
 from seganypet.pet.dicom_file import read_dicom
 from seganypet.pet.headers import header_text, named
@@ -41,6 +43,8 @@ _COLOURS = (
     (59711, 20537, 29266),  # cyan
     (45571, 42327, 52304),  # orange
 )
+# what a SEG refers to the images by
+_REFERRED_BY = ("FrameOfReferenceUID", "StudyInstanceUID", "SOPClassUID", "SOPInstanceUID")
 # what a SEG takes over from the images, and DICOM allows to be empty but not absent
 _MAY_BE_EMPTY = (
     "PatientID",
@@ -54,6 +58,7 @@ _MAY_BE_EMPTY = (
     "ReferringPhysicianName",
     "PositionReferenceIndicator",
 )
+_SEXES = ("M", "F", "O")
 
 
 def write_seg(
@@ -84,7 +89,7 @@ def write_seg(
 
     Raises:
         ValueError: a volume that was not read from DICOM, a mask of another shape, an empty mask (it is named), values
-            without a label, or slices without FrameOfReferenceUID.
+            without a label, or slices without a UID that a SEG refers to them by (it is named).
     """
     named_masks = _named_masks(masks, labels, volume.shape)
     slices = _source_headers(volume)
@@ -166,21 +171,44 @@ def _fits(text: str, encoding: str) -> bool:
 
 
 def _source_headers(volume: PetVolume) -> list[Dataset]:
-    """Headers of the slices in the order of k, complete enough to be referred to."""
+    """Headers of the slices in the order of k, complete enough to be referred to.
+
+    What de-identification left in a field that DICOM does not allow there is left out, and logged.
+    """
     if volume.source is None or not volume.source.is_dicom:
         raise ValueError("a DICOM SEG refers to DICOM slices; this volume was not read from DICOM: write NIfTI")
     slices: list[Dataset] = []
+    left_out: dict[str, str] = {}
     for file in volume.source.files:
         header = read_dicom(file, pixels=False)
-        if header_text(header, "FrameOfReferenceUID") is None:
-            raise ValueError(f"{named('FrameOfReferenceUID')} is missing in {file}: a SEG cannot refer to it")
+        for keyword in _REFERRED_BY:
+            if header_text(header, keyword) is None:
+                raise ValueError(f"{named(keyword)} is missing in {file}: a SEG cannot refer to it")
         for keyword in _MAY_BE_EMPTY:
-            if keyword not in header:
+            text = header_text(header, keyword)
+            if text is not None and not _allowed(keyword, text):
+                left_out[keyword] = text
+                text = None
+            if text is None:
                 setattr(header, keyword, "")
         if header_text(header, "SliceThickness") is None:
             header.SliceThickness = f"{volume.spacing_mm[2]:.6g}"
         slices.append(header)
+    if left_out:
+        said = ", ".join(f"{named(keyword)} {text!r}" for keyword, text in left_out.items())
+        logger.warning("the SEG leaves out what DICOM does not allow there: %s", said)
     return slices
+
+
+def _allowed(keyword: str, text: str) -> bool:
+    """Whether a patient's or study's field holds what DICOM allows there: a sex it knows, a date, a time."""
+    if keyword == "PatientSex":
+        return text in _SEXES
+    kind = {"DA": DA, "TM": TM}.get(dictionary_VR(keyword))
+    try:
+        return kind is None or kind(text) is not None
+    except ValueError:
+        return False
 
 
 def _description(

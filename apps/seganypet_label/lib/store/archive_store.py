@@ -176,7 +176,8 @@ class ArchiveStore(StudyStore):
         """Keep a label here, and send a final one to the archive as a DICOM SEG with a segment per target.
 
         Raises:
-            HTTPException: 502 where the archive does not take the SEG; the label is kept here all the same.
+            HTTPException: 502 where no SEG can be made of it or the archive does not take it; the label is kept here
+                all the same.
         """
         study_id = super().save_label(image_id, label_filename, label_tag, label_info)
         self._send_final(study_id, str(getattr(label_tag, "value", label_tag)))
@@ -198,11 +199,11 @@ class ArchiveStore(StudyStore):
         volume = self.volumes.study(*self.source(study_id))[0]
         with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
             file = Path(folder) / "seg.dcm"
-            if not write_label_seg(Path(self.get_label_uri(study_id, tag)), info, volume, file):
-                return  # nothing is left of the label, which a SEG cannot say
             try:
+                if not write_label_seg(Path(self.get_label_uri(study_id, tag)), info, volume, file):
+                    return  # nothing is left of the label, which a SEG cannot say
                 info["seg"] = self.archive.store(file)
-            except (requests.RequestException, OSError) as error:
+            except (requests.RequestException, OSError, ValueError) as error:
                 info["seg"] = {"problem": str(error)}
         self.update_label_info(study_id, tag, info)
         if "problem" in info["seg"]:
