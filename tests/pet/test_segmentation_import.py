@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
+import pydicom
 import pytest
 
 from seganypet.pet import PetVolume, read_pet, read_seg, write_pet_dicom_series, write_seg
@@ -43,3 +47,42 @@ def test_a_seg_of_another_series_is_refused(volume, tmp_path):
         read_seg(seg, PetVolume(np.ones(SHAPE, np.float32), AFFINE))
     with pytest.raises(ValueError, match="is no DICOM SEG"):
         read_seg(volume.source.files[0], volume)
+
+
+def drifting(folder: Path, places_mm: Callable[[int], tuple[float, float]], slices: int = 120) -> PetVolume:
+    """A series whose slice k lies at (x, z) of `places_mm`, written to thousandths."""
+    voxels = np.ones((6, 5, slices), np.float32)
+    for k, file in enumerate(write_pet_dicom_series(voxels, np.diag([4.0, 4.0, 1.65, 1.0]), folder)):
+        header = pydicom.dcmread(file)
+        x, z = places_mm(k)
+        header.ImagePositionPatient = [round(x, 3), 0, round(z, 3)]
+        header.save_as(file)
+    return read_pet(folder)
+
+
+@pytest.mark.parametrize(
+    "places_mm",
+    [
+        lambda k: (0.0, 1.65 * k + 0.1 * (k >= 20) + 0.1 * (k >= 40)),
+        lambda k: (0.0, 3.27 * min(k, 60) + 3.29 * max(0, k - 60)),
+        lambda k: (1.2 * (k >= 30), 1.65 * k),
+    ],
+    ids=["two joins", "two gaps", "a bed moved aside"],
+)
+def test_masks_come_back_where_the_slices_lie_beside_an_even_grid(tmp_path, places_mm):
+    volume = drifting(tmp_path / "pet", places_mm)
+    mask = np.random.default_rng(5).random(volume.shape) > 0.5
+    np.testing.assert_array_equal(read_seg(write_seg({"a": mask}, volume, tmp_path / "seg.dcm"), volume)["a"], mask)
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_frames_between_the_slices_are_refused(volume, tmp_path, axis):
+    seg = write_seg({"a": np.ones(SHAPE, bool)}, volume, tmp_path / "seg.dcm")
+    data = pydicom.dcmread(seg)
+    for group in data.PerFrameFunctionalGroupsSequence:
+        place = [float(part) for part in group.PlanePositionSequence[0].ImagePositionPatient]
+        place[axis] += 0.4 * (4.0, 4.0, 3.0)[axis]
+        group.PlanePositionSequence[0].ImagePositionPatient = place
+    data.save_as(seg)
+    with pytest.raises(ValueError, match="another grid"):
+        read_seg(seg, volume)

@@ -1,6 +1,7 @@
 """A DICOM SEG as masks on the grid of the PET series it was drawn on: one reader for archives and for cohorts.
 
-By geometry: frames lie where their plane position says, whether or not they name the slices they were derived from.
+By geometry: frames lie where their plane position says, whether or not they name the slices they were derived from. A
+volume's grid is even; where a series' slices are not quite, a frame belongs to the slice that lies where it does.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def read_seg(path: str | Path, volume: PetVolume) -> dict[str, NDArray[np.bool_]
     if len(groups) != len(frames):
         raise PetReadError(f"{path} has {len(frames)} frames and describes {len(groups)}")
     to_voxels = np.linalg.inv(volume.affine)
+    drift: NDArray[np.float64] | None = None
     for frame, group in zip(frames, groups, strict=True):
         number = _segment_number(segmentation, group, names, path)
         rows, columns = np.nonzero(frame)
@@ -54,6 +56,9 @@ def read_seg(path: str | Path, volume: PetVolume) -> dict[str, NDArray[np.bool_]
             [columns, rows, np.zeros_like(rows), np.ones_like(rows)]
         )
         ijk = (to_voxels @ ras)[:3]
+        if ijk.size and np.abs(ijk - np.round(ijk)).max() > ON_GRID:
+            drift = _drift(volume) if drift is None else drift
+            ijk = _without_drift(ijk, drift)
         voxels = np.round(ijk).astype(int)
         if voxels.size and np.abs(ijk - voxels).max() > ON_GRID:
             raise PetReadError(f"{path} lies on another grid than its PET: pixels {ijk[:, 0].round(2).tolist()} and on")
@@ -73,6 +78,25 @@ def _check_series(segmentation: Dataset, volume: PetVolume, path: Path) -> None:
     frame = header_text(read_dicom(volume.source.files[0], pixels=False, only=[_FRAME]), _FRAME)
     if frame is None or header_text(segmentation, _FRAME) != frame:
         raise PetReadError(f"{path} refers to none of the slices of series {volume.source.series_uid}")
+
+
+def _drift(volume: PetVolume) -> NDArray[np.float64]:
+    """[slices, 3] voxels that each slice of a series really lies beside the volume's even grid."""
+    assert volume.source is not None
+    keyword = "ImagePositionPatient"
+    positions = [
+        _numbers(read_dicom(file, pixels=False, only=[keyword]), keyword, 3, file) for file in volume.source.files
+    ]
+    lps_to_voxels = np.linalg.inv(volume.affine) @ LPS_RAS
+    places = positions @ lps_to_voxels[:3, :3].T + lps_to_voxels[:3, 3]
+    return places - np.outer(np.arange(len(places)), (0, 0, 1))
+
+
+def _without_drift(ijk: NDArray[np.float64], drift: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Voxels [3, n] moved to the even grid, each as the slice that lies nearest to it."""
+    along = np.arange(len(drift)) + drift[:, 2]
+    nearest = np.searchsorted((along[1:] + along[:-1]) / 2, ijk[2])
+    return ijk - drift[nearest].T
 
 
 def _segment_names(segmentation: Dataset, path: Path) -> dict[int, str]:
