@@ -12,6 +12,7 @@ run again, it goes on where it stopped.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import fire
@@ -75,11 +76,12 @@ def segment(
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         sys.exit(f"segment: {error}")
     names = study_names(request.image for request in requests)
+    requests = [replace(request, series_uid=series_uid, units=units) for request in requests]
     for request in tqdm(requests, unit="study", disable=len(requests) < 2):
         folder = Path(str(output)) / names[request.image]
         try:
             if overwrite or not is_answered(segmenter, request, folder):
-                volume = read_pet(request.image, series_uid=series_uid, units=units)
+                volume = read_pet(request.image, series_uid=request.series_uid, units=request.units)
                 _report(answer_study(segmenter, volume, request, folder), folder)
         except Exception as error:  # one study must not end the others; all problems are listed at the end
             problems.append(f"{request.image}: {error if isinstance(error, ValueError | OSError) else repr(error)}")

@@ -95,6 +95,16 @@ def test_without_suv_the_mask_is_given_and_the_number_is_not(segment, weights, s
     assert uptake["volume_ml"] > 0
 
 
+def test_another_series_or_other_units_are_answered_anew(segment, weights, study, tmp_path):
+    run = {"study": str(study / "suv.nii.gz"), "clicks": "10,9,12", "weights": str(weights), "device": "cpu"}
+    for units, read_as in ((None, "SUVbw"), ("BQML", "BQML"), ("SUVbw", "SUVbw")):
+        segment(**run, output=str(tmp_path), units=units)
+        answer = json.loads((tmp_path / "suv" / "answer.json").read_text())
+        assert (answer["units"], answer["asked"]) == (read_as, {"series_uid": None, "units": units})
+    with pytest.raises(SystemExit, match=r"series_uid is for DICOM"):
+        segment(**run, output=str(tmp_path), series_uid="1.2.3")
+
+
 def test_a_list_goes_on_after_a_bad_study_and_names_every_problem(segment, weights, study, tmp_path, monkeypatch):
     rows = [
         {"image": "gone.nii.gz", "clicks": [[1, 1, 1]]},

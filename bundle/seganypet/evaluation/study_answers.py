@@ -65,6 +65,7 @@ def answer_study(
     assert volume.suv_provenance is not None
     answer = {
         "study": str(request.image),
+        "asked": _asked(request),
         "series_uid": volume.source.series_uid if volume.source else None,
         "shape": list(volume.shape),
         "spacing_mm": list(volume.spacing_mm),
@@ -87,12 +88,18 @@ def is_answered(segmenter: ClickSegmenter, request: StudyRequest, folder: str | 
         answer = json.loads((Path(folder) / ANSWER).read_text())
         return (
             answer["study"] == str(request.image)
+            and answer["asked"] == _asked(request)
             and answer["weights"]["hash"] == segmenter.weights_hash
             and {label: target["clicks"] for label, target in answer["targets"].items()}
             == {label: _plain(clicks) for label, clicks in request.targets.items()}
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _asked(request: StudyRequest) -> dict[str, str | None]:
+    """What a caller said of how the study is to be read; what came of it stands in the answer, too."""
+    return {"series_uid": request.series_uid, "units": request.units}
 
 
 def _plain(clicks: tuple[Prompt, ...]) -> list[dict[str, Any]]:

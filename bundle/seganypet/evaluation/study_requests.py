@@ -24,10 +24,14 @@ class StudyRequest:
     Args:
         image: NIfTI file or DICOM folder.
         targets: label name → its clicks and other prompts in order.
+        series_uid: which series, where the folder holds several.
+        units: of the voxels, where the file does not say.
     """
 
     image: Path
     targets: Mapping[str, tuple[Prompt, ...]]
+    series_uid: str | None = None
+    units: str | None = None
 
 
 def read_study_requests(path: str | Path) -> tuple[list[StudyRequest], list[str]]:
