@@ -7,7 +7,7 @@ from seganypet.evaluation.metrics import dice, dice_per_click, lesion_f1, surfac
 from seganypet.evaluation.protocol import click_curve
 from seganypet.evaluation.report import TargetResult, areas, band, stability, summarise
 from seganypet.evaluation.situation import situations
-from seganypet.evaluation.threshold_region import best_threshold_dice, threshold_region
+from seganypet.evaluation.threshold_region import best_threshold_dice, connected_above, threshold_region
 from seganypet.pet import PetVolume
 
 
@@ -65,6 +65,23 @@ def test_threshold_region_uses_the_local_maximum_and_stays_connected():
     assert not region[15, 15, 15]
     assert threshold_region(volume, [Click((6, 6, 6), positive=False)]).sum() == 0
     assert threshold_region(volume, [Click((6, 6, 6))], share=0.5).sum() == 1
+
+
+@pytest.mark.parametrize("air", [0.0, -0.01])
+def test_a_click_in_air_selects_nothing(air):
+    voxels = np.full((40, 20, 20), air, np.float32)
+    voxels[30:, 5:15, 5:15] = 4.0
+    volume = PetVolume(voxels, np.diag([4.0, 4, 4, 1]))
+    in_air, in_body = Click((5, 5, 5)), Click((35, 10, 10))
+    assert threshold_region(volume, [in_air]).sum() == 0
+    np.testing.assert_array_equal(threshold_region(volume, [in_air, in_body]), voxels > 1)
+
+
+def test_nothing_is_connected_to_a_voxel_below_the_level():
+    volume, _ = hot_spot()
+    box, part = connected_above(volume.voxels, 4.0, np.array([12, 12, 12]), np.array(volume.spacing_mm))
+    assert part.shape == volume.voxels[box].shape
+    assert not part.any()
 
 
 def test_best_threshold_is_an_oracle():

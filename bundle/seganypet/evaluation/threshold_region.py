@@ -26,15 +26,16 @@ def threshold_region(volume: PetVolume, clicks: Sequence[Click], share: float = 
         share: of the maximum.
 
     Returns:
-        bool [i, j, k].
+        bool [i, j, k]; nothing of a click in air, where no uptake lies within 2 cm.
     """
     region = np.zeros(volume.shape, dtype=bool)
     for click in clicks:
         if click.positive:
             hottest = hottest_near(volume, click)
-            level = share * volume.voxels[tuple(hottest)]
-            box, part = connected_above(volume.voxels, level, hottest, np.array(volume.spacing_mm))
-            region[box] |= part
+            highest = volume.voxels[tuple(hottest)]
+            if highest > 0:  # a share of nothing is reached everywhere
+                box, part = connected_above(volume.voxels, share * highest, hottest, np.array(volume.spacing_mm))
+                region[box] |= part
     return region
 
 
@@ -68,7 +69,7 @@ def hottest_near(volume: PetVolume, click: Click) -> np.ndarray:
 def connected_above(
     voxels: np.ndarray, level: float, seed: np.ndarray, spacing_mm: np.ndarray
 ) -> tuple[tuple[slice, ...], np.ndarray]:
-    """What is connected to a voxel at or above a level: a box of the volume, and bool in it.
+    """What is connected to a voxel at or above a level: a box of the volume, and bool in it; empty where it lies below.
 
     Looked for in a box around the voxel that grows while the region reaches its faces: a whole body takes a hundred
     times longer.
@@ -79,7 +80,8 @@ def connected_above(
             for at, mm, n in zip(seed, spacing_mm, voxels.shape, strict=True)
         )
         components, _ = ndimage.label(voxels[box] >= level)
-        part = components == components[tuple(at - side.start for at, side in zip(seed, box, strict=True))]
+        own = components[tuple(at - side.start for at, side in zip(seed, box, strict=True))]
+        part = (components == own) & (own > 0)
         if not _reaches_inner_face(part, box, voxels.shape):
             break
     return box, part
