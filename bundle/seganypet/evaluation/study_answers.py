@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from seganypet.clicks import Click, Prompt
+from seganypet.clicks import Click
 from seganypet.clicks.reading import prompt_json
 from seganypet.evaluation.picture import study_picture
-from seganypet.evaluation.study_requests import StudyRequest, file_name
+from seganypet.evaluation.study_requests import StudyRequest, file_names
 from seganypet.inference import ClickSegmenter
 from seganypet.pet import PetVolume, measure_uptake, write_mask_nifti, write_seg
 from seganypet.whole_file import whole_file
@@ -42,9 +42,7 @@ def answer_study(
         ValueError: a click outside the volume, or two labels whose files would have one name.
     """
     folder = Path(folder)
-    files = {label: f"{file_name(label)}.nii.gz" for label in request.targets}
-    if len(set(files.values())) < len(files):
-        raise ValueError(f"labels {', '.join(files)} would share file names")
+    files = {label: f"{name}.nii.gz" for label, name in file_names(request.targets).items()}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ANSWER).unlink(missing_ok=True)
     masks: dict[str, np.ndarray] = {}
@@ -53,7 +51,7 @@ def answer_study(
         masks[label], details = segmenter.segment_with_details(volume, clicks)
         write_mask_nifti(masks[label], volume, folder / files[label])
         targets[label] = {
-            "clicks": _plain(clicks),
+            "clicks": [prompt_json(click) for click in clicks],
             "mask": files[label],
             "uptake": measure_uptake(volume, masks[label]).to_dict(),
             "details": {name: value for name, value in asdict(details).items() if name != "box"},
@@ -91,7 +89,7 @@ def is_answered(segmenter: ClickSegmenter, request: StudyRequest, folder: str | 
             and answer["asked"] == _asked(request)
             and answer["weights"]["hash"] == segmenter.weights_hash
             and {label: target["clicks"] for label, target in answer["targets"].items()}
-            == {label: _plain(clicks) for label, clicks in request.targets.items()}
+            == {label: [prompt_json(click) for click in clicks] for label, clicks in request.targets.items()}
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -100,10 +98,6 @@ def is_answered(segmenter: ClickSegmenter, request: StudyRequest, folder: str | 
 def _asked(request: StudyRequest) -> dict[str, str | None]:
     """What a caller said of how the study is to be read; what came of it stands in the answer, too."""
     return {"series_uid": request.series_uid, "units": request.units}
-
-
-def _plain(clicks: tuple[Prompt, ...]) -> list[dict[str, Any]]:
-    return [prompt_json(click) for click in clicks]
 
 
 def _dicom_seg(volume: PetVolume, masks: dict[str, np.ndarray], path: Path) -> tuple[str | None, str | None]:

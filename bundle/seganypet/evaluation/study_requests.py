@@ -86,6 +86,22 @@ def study_names(images: Iterable[Path]) -> dict[Path, str]:
     return names
 
 
+def file_names(labels: Iterable[str]) -> dict[str, str]:
+    """The name of a file for each label of one study, without its ending.
+
+    Raises:
+        ValueError: two labels whose files would have one name.
+    """
+    names: dict[str, str] = {}
+    for label in labels:
+        name = file_name(label)
+        other = next((one for one, taken in names.items() if taken == name), None)
+        if other is not None:
+            raise ValueError(f"labels {other!r} and {label!r} would share the file name {name!r}: rename one of them")
+        names[label] = name
+    return names
+
+
 def file_name(text: str) -> str:
     """Text as a file name: letters, digits, dots, dashes and underscores."""
     return re.sub(r"[^\w.-]+", "_", text).strip("._") or "unnamed"

@@ -10,9 +10,10 @@ from typing import Any
 from ignite.engine import Engine, Events
 from monai.utils.enums import CommonKeys
 
+from seganypet.clicks.reading import prompt_json
 from seganypet.evaluation.metrics import dice_per_click
 from seganypet.evaluation.report import TargetResult, as_rows, summarise
-from seganypet.evaluation.study_requests import file_name, study_names
+from seganypet.evaluation.study_requests import file_names, study_names
 from seganypet.pet import measure_uptake, write_mask_nifti
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,9 @@ class MaskWriter:
 
     Args:
         folder: for the masks.
+
+    Raises:
+        ValueError: when it starts, two labels of a study whose files would have one name.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -37,7 +41,15 @@ class MaskWriter:
         engine.add_event_handler(Events.COMPLETED, self.finish)
 
     def start(self, engine: Engine) -> None:
-        self.names = study_names(path for path, _, _ in engine.data_loader.dataset.items)  # type: ignore[attr-defined]
+        labels: dict[Path, list[str]] = {}
+        for path, label, _ in engine.data_loader.dataset.items:  # type: ignore[attr-defined]
+            labels.setdefault(path, []).append(label)
+        folders = study_names(labels)
+        self.paths = {
+            (path, label): self.folder / folders[path] / f"{name}.nii.gz"
+            for path in labels
+            for label, name in file_names(labels[path]).items()
+        }
         self.answers = []
 
     def __call__(self, engine: Engine) -> None:
@@ -46,11 +58,11 @@ class MaskWriter:
         columns = (batch["name"], batch["label_name"], batch["clicks"], batch["volume"], output[CommonKeys.PRED])
         for name, label, clicks, volume, prediction in zip(*columns, strict=True):
             mask = prediction[0].cpu().numpy() > 0
-            path = write_mask_nifti(mask, volume, self.folder / self.names[Path(name)] / f"{file_name(label)}.nii.gz")
+            path = write_mask_nifti(mask, volume, self.paths[Path(name), label])
             answer = {
                 "image": name,
                 "label_name": label,
-                "clicks": [{"ijk": list(click.ijk), "positive": click.positive} for click in clicks],
+                "clicks": [prompt_json(click) for click in clicks],
                 "mask": path.relative_to(self.folder).as_posix(),
                 "uptake": measure_uptake(volume, mask).to_dict(),
                 "suv_provenance": volume.suv_provenance.to_dict(),
