@@ -8,7 +8,7 @@ from pydicom.sr._concepts_dict import concepts
 from pydicom.sr.codedict import codes
 from series_editing import edit
 
-from seganypet.pet import PetVolume, read_pet, write_pet_dicom_series, write_seg
+from seganypet.pet import PetVolume, read_pet, read_seg, write_pet_dicom_series, write_seg
 from seganypet.pet.segment_codes import _ANATOMY, _CATEGORY, _LESIONS, _SIDES, code_of_label, is_lesion
 
 pytestmark = pytest.mark.filterwarnings("ignore:The string .* is unlikely to represent")
@@ -218,6 +218,25 @@ def test_the_patient_keeps_the_name_in_any_character_set(tmp_path, axial_series,
     file = pydicom.dcmread(path)
     assert str(file.PatientName) == name
     assert file.SegmentSequence[0].SegmentLabel == label
+
+
+@pytest.mark.parametrize(
+    ("label", "written"),
+    [
+        ("liver\\dome", "liver/dome"),
+        ("line\nbreak\x00\x1b", "line break"),
+        (" lead", "lead"),
+        ("x" * 70, "x" * 64),
+        (" ", "segment 1"),
+        ("病变", "病变"),
+    ],
+)
+def test_a_label_is_one_text_of_its_segment(tmp_path, axial_series, label, written):
+    volume = read_pet(axial_series)
+    path = write_seg({label: volume.suv > 1}, volume, tmp_path / "seg.dcm")
+    (segment,) = pydicom.dcmread(path).SegmentSequence
+    assert (segment.SegmentLabel, segment.TrackingID) == (written, written)
+    assert list(read_seg(path, volume)) == [written]
 
 
 @pytest.mark.parametrize(

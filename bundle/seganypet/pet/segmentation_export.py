@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -211,20 +212,26 @@ def _allowed(keyword: str, text: str) -> bool:
         return False
 
 
+def _one_text(label: str) -> str:
+    """A label as one value of at most 64 characters: DICOM splits at a backslash and allows no control characters."""
+    written = label.replace("\\", "/")
+    return "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in written).strip()[:64].strip()
+
+
 def _description(
     number: int, label: str, tracking_uid: str | None, algorithm_type: str, version: str
 ) -> SegmentDescription:
-    code = code_of_label(label)
+    code, name = code_of_label(label), _one_text(label) or f"segment {number}"
     identification = AlgorithmIdentificationSequence(name="SegAnyPET", family=_ARTIFICIAL_INTELLIGENCE, version=version)
     description = SegmentDescription(
         segment_number=number,
-        segment_label=label[:64],
+        segment_label=name,
         segmented_property_category=code.category,
         segmented_property_type=code.type,
         algorithm_type=algorithm_type,
         algorithm_identification=None if algorithm_type == "MANUAL" else identification,
         tracking_uid=tracking_uid or generate_uid(),
-        tracking_id=label[:64],
+        tracking_id=name,
     )
     description.RecommendedDisplayCIELabValue = list(_COLOURS[(number - 1) % len(_COLOURS)])
     if code.side is not None:
