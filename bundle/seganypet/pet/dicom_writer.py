@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
+from pydicom.sr.coding import Code
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from seganypet.pet.axes import LPS_RAS
@@ -18,6 +19,10 @@ from seganypet.pet.series_listing import PET_IMAGE_STORAGE
 from seganypet.pet.volume import PetVolume
 
 F18_HALF_LIFE_S = 6586.2
+# DICOM's context groups 19, 20 and 21
+_RECUMBENT = Code("102538003", "SCT", "recumbent")
+_LYING = {"S": Code("40199007", "SCT", "Supine"), "P": Code("1240000", "SCT", "Prone")}
+_FIRST = {"HF": Code("102540008", "SCT", "headfirst"), "FF": Code("102541007", "SCT", "feet-first")}
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class SyntheticPatient:
         sex: "M", "F" or "O".
         weight_kg: PatientWeight.
         height_m: PatientSize.
-        position: PatientPosition, "HFS" for head first supine; the affine says where the voxels really lie.
+        position: "HFS" for head first supine, or "HFP", "FFS", "FFP"; the affine says where the voxels really lie.
     """
 
     name: str = "Phantom^Pet"
@@ -93,7 +98,8 @@ def write_pet_dicom_series(
         The files along k of `voxels_suv`.
 
     Raises:
-        ValueError: voxels that are negative, not finite or not 3-D, or an affine whose axes are not at right angles.
+        ValueError: voxels that are negative, not finite or not 3-D, an affine whose axes are not at right angles, or
+            another position of the patient than the four.
     """
     volume = PetVolume(np.asarray(voxels_suv, dtype=np.float32), np.asarray(affine))
     if float(volume.voxels.min()) < 0:
@@ -142,10 +148,10 @@ def _series_header(volume: PetVolume, patient: SyntheticPatient, scan: Synthetic
     header.PatientWeight = f"{patient.weight_kg:.6g}"
     header.SliceThickness = _decimal(volume.spacing_mm[2])
     header.ActualFrameDuration = "120000"
-    header.PatientPosition = patient.position
     header.StudyInstanceUID, header.SeriesInstanceUID, header.FrameOfReferenceUID = _uids(scan.seed, "series", 3)
     header.StudyID = "1"
     header.SeriesNumber = "1"
+    header.Laterality = ""
     header.PositionReferenceIndicator = ""
     header.SamplesPerPixel = 1
     header.PhotometricInterpretation = "MONOCHROME2"
@@ -158,15 +164,14 @@ def _series_header(volume: PetVolume, patient: SyntheticPatient, scan: Synthetic
     header.HighBit = 15
     header.PixelRepresentation = 0
     header.LossyImageCompression = "00"
-    header.EnergyWindowRangeSequence = DicomSequence([])
     header.RadiopharmaceuticalInformationSequence = DicomSequence([_injection(scan)])
-    header.PatientOrientationCodeSequence = DicomSequence([])
-    header.PatientGantryRelationshipCodeSequence = DicomSequence([])
+    first, lying = _position(patient.position)
+    header.PatientOrientationCodeSequence = DicomSequence([lying])
+    header.PatientGantryRelationshipCodeSequence = DicomSequence([first])
     header.NumberOfSlices = volume.shape[2]
     header.SeriesType = ["STATIC", "IMAGE"]
     header.Units = "BQML"
     header.CountsSource = "EMISSION"
-    header.ReprojectionMethod = ""
     header.RandomsCorrectionMethod = "NONE"
     header.AttenuationCorrectionMethod = "synthetic"
     header.DecayCorrection = "START"
@@ -174,6 +179,21 @@ def _series_header(volume: PetVolume, patient: SyntheticPatient, scan: Synthetic
     header.FrameReferenceTime = "0"
     header.DecayFactor = "1"
     return header
+
+
+def _position(position: str) -> tuple[Dataset, Dataset]:
+    """Codes of what goes into the gantry first, and of how the patient lies: what PET has for PatientPosition."""
+    if position[:2] not in _FIRST or position[2:] not in _LYING:
+        raise ValueError(f"position must be HFS, HFP, FFS or FFP, got {position!r}")
+    lying = _code(_RECUMBENT)
+    lying.PatientOrientationModifierCodeSequence = DicomSequence([_code(_LYING[position[2:]])])
+    return _code(_FIRST[position[:2]]), lying
+
+
+def _code(code: Code) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    return item
 
 
 def _injection(scan: SyntheticScan) -> Dataset:
