@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import tempfile
@@ -17,7 +18,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A file beside `path` to write; it takes that name once it is on the disk, and goes where an error ends the block.
 
     Whoever reads `path` meanwhile, whenever the process is killed and also when the power fails, finds what was there
-    before or what was written, whole.
+    before or what was written, whole. Once the block has ended, it is what was written: the name is on the disk, too.
 
     Args:
         path: may exist; its folder is made.
@@ -26,6 +27,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         Another path in the same folder, hidden, with an ending that nobody looks for.
     """
     path = Path(path)
+    made = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     who = f"{platform.node() or 'here'}+{os.getpid()}"
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}+{who}+", suffix=DRAFT)
@@ -37,9 +39,23 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(file.fileno())
         draft.chmod(0o644)
         draft.replace(path)
+        for folder in (path.parent, *(one.parent for one in made)):
+            _sync(folder)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def _sync(folder: Path) -> None:
+    """Bring the names in a folder to the disk: a file's own bytes are there without them, under no name."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems have no such thing for a folder
+            raise
+    finally:
+        os.close(handle)
 
 
 def is_abandoned(draft: Path) -> bool:

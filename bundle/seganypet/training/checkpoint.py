@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -117,11 +116,3 @@ def save_whole(content: Any, path: str | Path) -> None:
     except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
         left = "the checkpoint before it is whole" if path.exists() else "there is none before it"
         raise OSError(f"{path} could not be written ({error}); {left}") from error
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name too survives a loss of power
-    finally:
-        os.close(folder)
