@@ -19,6 +19,7 @@ from seganypet.pet import (
     read_pet,
     write_pet_dicom_series,
 )
+from seganypet.pet.series_listing import files_under
 
 
 def assign(keyword, value):
@@ -63,6 +64,17 @@ def test_strays_and_nested_folders(axial_series, suv, caplog):
     np.testing.assert_allclose(read_pet(axial_series).suv, suv, atol=2e-4)
     assert "DICOMDIR" in caplog.text
     assert "notes.txt" in caplog.text
+
+
+def test_links_to_folders_are_followed_and_none_is_walked_twice(axial_series, tmp_path, suv):
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "a link").symlink_to(axial_series)
+    (study / "another").symlink_to(axial_series)
+    (axial_series / "loop").symlink_to(study)
+    assert [file.parent for file in files_under(study)] == [study / "a link"] * 7
+    np.testing.assert_allclose(read_pet(study).suv, suv, atol=2e-4)
+    assert find_pet_series(study)[0].folder == study / "a link"
 
 
 def test_dicom_without_preamble(axial_series, suv):

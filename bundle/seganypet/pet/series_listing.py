@@ -141,12 +141,20 @@ def _problem_of_series(entries: list[tuple[Path, _FileHeader]]) -> str | None:
 def files_under(folder: str | Path) -> Iterator[Path]:
     """All files of a folder and the folders in it, but for hidden ones, in the order of their names.
 
+    Links to folders are followed, but no folder is walked twice.
+
     Raises:
         FileNotFoundError: no such folder.
     """
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"no such folder: {folder}")
-    for parent, folders, files in os.walk(folder):
+    walked = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        place = os.path.realpath(parent)
+        if place in walked:
+            folders.clear()
+            continue
+        walked.add(place)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(parent, name) for name in sorted(files) if not name.startswith("."))
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from lib.store.names import is_study_id
 from seganypet.pet import PetSeries
-from seganypet.pet.series_listing import group_series
+from seganypet.pet.series_listing import files_under, group_series
 
 logger = logging.getLogger(__name__)
 
@@ -73,27 +72,14 @@ def find_series_folders(
 def _groups(root: Path, skip: tuple[str, ...]) -> Iterator[list[Path]]:
     """Files that could be DICOM: those directly in the root, then those under each of its folders."""
     entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
-    yield [entry for entry in entries if entry.is_file() and not entry.name.lower().endswith(NOT_DICOM)]
+    yield _could_be_dicom(entry for entry in entries if entry.is_file())
     for entry in entries:
         if entry.is_dir() and entry.name not in skip:
-            yield list(_files_under(entry))
+            yield _could_be_dicom(files_under(entry))
 
 
-def _files_under(top: Path) -> Iterator[Path]:
-    """All files under a folder; links are followed, but no folder twice."""
-    seen = set()
-    for parent, folders, files in os.walk(top, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (
-            Path(parent, name)
-            for name in sorted(files)
-            if not name.startswith(".") and not name.lower().endswith(NOT_DICOM)
-        )
+def _could_be_dicom(files: Iterable[Path]) -> list[Path]:
+    return [file for file in files if not file.name.lower().endswith(NOT_DICOM)]
 
 
 def _readable(files: list[Path]) -> list[PetSeries]:
