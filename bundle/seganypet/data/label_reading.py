@@ -21,17 +21,16 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from seganypet.pet import PetVolume
-from seganypet.pet.axes import LPS_RAS
+from seganypet.pet.axes import LPS_RAS, itk_affine
 from seganypet.pet.nifti import NIFTI_SUFFIXES, checked, open_nifti
+from seganypet.pet.read import ITK_SUFFIXES, META_SUFFIXES, NRRD_SUFFIXES
 from seganypet.pet.segment_codes import is_lesion
 
 logger = logging.getLogger(__name__)
 
 LARGEST_LABEL = 32767  # int16, which every format here holds
 WHOLE = 1e-3  # how far from a whole number a value may lie: some writers scale by 1.0000001
-NRRD_SUFFIXES = (".nrrd", ".nhdr")
-ITK_SUFFIXES = (".mha", ".mhd")
-LABEL_SUFFIXES = (*NIFTI_SUFFIXES, ".seg.nrrd", *NRRD_SUFFIXES, *ITK_SUFFIXES)
+LABEL_SUFFIXES = (*NIFTI_SUFFIXES, ".seg.nrrd", *ITK_SUFFIXES)
 SEGMENT = re.compile(r"Segment(\d+)_(Name|LabelValue|Layer)")
 ON_GRID = 0.5  # voxels that a corner of the label's grid may lie beside its study's
 
@@ -72,7 +71,7 @@ def read_label_map(path: str | Path, volume: PetVolume | None = None) -> LabelMa
             label = _from_nifti(path)
         elif name.endswith(NRRD_SUFFIXES):
             label = _from_nrrd(path)
-        elif name.endswith(ITK_SUFFIXES):
+        elif name.endswith(META_SUFFIXES):
             label = _from_itk(path)
         else:
             raise LabelError(f"label {path} is none of {', '.join(LABEL_SUFFIXES)}")
@@ -148,11 +147,8 @@ def _from_nifti(path: Path) -> LabelMap:
 
 def _from_itk(path: Path) -> LabelMap:
     image = sitk.ReadImage(str(path))
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
     voxels = sitk.GetArrayFromImage(image).T
-    return LabelMap(whole_numbers(_squeezed(voxels, path), path), LPS_RAS @ affine, {})
+    return LabelMap(whole_numbers(_squeezed(voxels, path), path), itk_affine(image), {})
 
 
 def _from_nrrd(path: Path) -> LabelMap:

@@ -17,7 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
-from seganypet.pet.axes import LPS_RAS
+from seganypet.pet.axes import itk_affine
 from seganypet.pet.bids_sidecar import SidecarSuv, sidecar_of, sidecar_suv
 from seganypet.pet.errors import PetReadError, SuvUnavailableError
 from seganypet.pet.plausibility import body_mean, check_mean_suv
@@ -264,9 +264,4 @@ def itk_geometry(path: Path) -> NDArray[np.float64] | None:
         reader.ReadImageInformation()
     except RuntimeError:
         return None
-    spacing, direction = np.array(reader.GetSpacing()[:3]), np.array(reader.GetDirection())
-    size = int(np.sqrt(len(direction)))
-    affine = np.eye(4)
-    affine[:3, :3] = direction.reshape(size, size)[:3, :3] * spacing
-    affine[:3, 3] = reader.GetOrigin()[:3]
-    return LPS_RAS @ affine
+    return itk_affine(reader)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from seganypet.pet.axes import LPS_RAS
+from seganypet.pet.axes import itk_affine
 from seganypet.pet.dicom_series import read_series
 from seganypet.pet.errors import PetReadError
 from seganypet.pet.nifti import NIFTI_SUFFIXES, read_nifti, with_units
@@ -17,7 +17,9 @@ from seganypet.pet.volume import PetVolume
 
 logger = logging.getLogger(__name__)
 
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+NRRD_SUFFIXES = (".nrrd", ".nhdr")
+META_SUFFIXES = (".mha", ".mhd")
+ITK_SUFFIXES = (*NRRD_SUFFIXES, *META_SUFFIXES)
 
 
 def read_pet(path: str | Path, *, series_uid: str | None = None, units: str | None = None) -> PetVolume:
@@ -129,8 +131,5 @@ def _read_itk(path: Path, units: str | None) -> PetVolume:
         raise PetReadError(f"{path} cannot be read: {error}") from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise PetReadError(f"{path} has shape {image.GetSize()}: one static 3-D volume is needed")
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
     voxels = sitk.GetArrayFromImage(image).transpose(2, 1, 0).astype(np.float32, copy=False)
-    return with_units(voxels, LPS_RAS @ affine, path, units)
+    return with_units(voxels, itk_affine(image), path, units)
