@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from monai.data import MetaTensor
 
 from seganypet.clicks import Click
-from seganypet.data.data_list import Entry, write_data_list
+from seganypet.data.data_list import Entry, read_data_list, write_data_list
 from seganypet.evaluation.clicked_studies import (
     ClickedStudies,
     LabelledTargets,
@@ -17,6 +18,7 @@ from seganypet.evaluation.clicked_studies import (
 )
 from seganypet.evaluation.metrics import dice_per_click
 from seganypet.evaluation.protocol_inferer import ClickProtocolInferer
+from seganypet.evaluation.report import evaluate_study
 
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
 
@@ -39,18 +41,29 @@ def test_each_organ_and_each_lesion_is_a_target(files):
     targets = LabelledTargets([files / "data_list.json"], "validation")
     items = [targets[n] for n in range(len(targets))]
     assert [(item["label_name"], item["lesion"], int(item["target"].sum())) for item in items] == [
-        ("liver", False, 27), ("lesion", True, 8), ("lesion", True, 8)
+        ("liver", False, 27), ("lesion", True, 8), ("lesion", True, 8), ("lesion", True, 1)
     ]  # fmt: skip
-    assert len(LabelledTargets([files / "data_list.json"], "validation", leave_out=["liver"], smallest_ml=0.0)) == 3
+    assert len(LabelledTargets([files / "data_list.json"], "validation", leave_out=["liver"], smallest_ml=0.1)) == 2
     with pytest.raises(ValueError, match="no training targets"):
         LabelledTargets([files / "data_list.json"], "training")
+
+
+def test_the_bundle_evaluates_what_the_script_does(files):
+    targets = LabelledTargets([files / "data_list.json"], "validation")
+    items = [targets[n] for n in range(len(targets))]
+    segmenter = SimpleNamespace(segment=lambda volume, made: np.zeros(volume.shape, bool))
+    (entry,) = read_data_list(files / "data_list.json")["validation"]
+    results = evaluate_study(segmenter, entry, clicks=1, baselines=False)
+    assert [(item["label_name"], item["lesion"], int(item["target"].sum())) for item in items] == [
+        (result.label, result.lesion, result.voxels) for result in results
+    ]
 
 
 def test_a_lesion_is_the_same_in_a_label_of_other_axes(files):
     """A label turned by its writer numbers its components in another order than the study would."""
     turned = nib.load(files / "suv.nii.gz").as_reoriented([[0, -1], [1, 1], [2, -1]])
     nib.save(turned, files / "suv.nii.gz")
-    targets = LabelledTargets([files / "data_list.json"], "validation")
+    targets = LabelledTargets([files / "data_list.json"], "validation", smallest_ml=0.1)
     items = [targets[n] for n in range(len(targets))]
     assert [int(item["target"].sum()) for item in items] == [27, 8, 8]
     assert all((item["volume"].voxels[item["target"][0].numpy()] == 5.0).all() for item in items)

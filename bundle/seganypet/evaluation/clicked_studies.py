@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from seganypet.data.data_list import Entry, read_data_list
-from seganypet.data.label_reading import on_grid_of, read_label_map
+from seganypet.data.label_reading import LabelMap, on_grid_of, read_label_map
 from seganypet.data.preprocessing import estimate_suv_factor
-from seganypet.data.targets import is_lesion
+from seganypet.data.targets import Part, parts_of
 from seganypet.evaluation.study_requests import read_study_requests
 from seganypet.pet import PetVolume, read_pet
 
@@ -60,11 +60,13 @@ class ClickedStudies(Dataset):
 class LabelledTargets(Dataset):
     """The targets of a section of some data lists, one item each: an organ, or one component of a lesion label.
 
+    They are those of `evaluate_study`, and of scripts/evaluate.py.
+
     Args:
         data_lists: JSON files.
         section: "training", "validation" or "test".
         leave_out: label names that are no targets.
-        smallest_ml: of a lesion's component.
+        smallest_ml: lesions below that are left out.
 
     Raises:
         FileNotFoundError, ValueError: as `read_data_list`; or no target at all.
@@ -76,22 +78,19 @@ class LabelledTargets(Dataset):
         section: str,
         *,
         leave_out: Collection[str] = (),
-        smallest_ml: float = 0.1,
+        smallest_ml: float = 0.0,
     ) -> None:
-        self.items: list[tuple[Entry, int, int]] = []  # entry, label value, component (0: the whole label)
+        self.items: list[tuple[Entry, int]] = []  # entry, place among its label's parts
+        self._leave_out = frozenset(leave_out)
         self._reader = _Reader()
         for entry in (entry for path in data_lists for entry in read_data_list(path)[section]):
             label = read_label_map(entry.label)
-            labels, voxel_ml = label.voxels, float(abs(np.linalg.det(label.affine[:3, :3]))) / 1000
-            for value, name in sorted(entry.label_names.items()):
-                if name in leave_out:
-                    continue
-                if not is_lesion(name):
-                    parts = [0] if (labels == value).any() else []
-                else:
-                    sizes = np.bincount(ndimage.label(labels == value)[0].ravel())[1:]
-                    parts = [part for part, size in enumerate(sizes, start=1) if size * voxel_ml >= smallest_ml]
-                self.items += [(entry, value, part) for part in parts]
+            voxel_ml = float(abs(np.linalg.det(label.affine[:3, :3]))) / 1000
+            self.items += [
+                (entry, place)
+                for place, part in enumerate(self._parts(entry, label))
+                if not part.lesion or part.mask.sum() * voxel_ml >= smallest_ml
+            ]
         if not self.items:
             raise ValueError(f"no {section} targets in {', '.join(map(str, data_lists))}")
 
@@ -104,20 +103,25 @@ class LabelledTargets(Dataset):
         Raises:
             ValueError: a label map that cannot be used.
         """
-        entry, value, part = self.items[index]
+        entry, place = self.items[index]
         volume = self._reader.read(entry.image)
         label = read_label_map(entry.label)
-        # components are numbered on the label's own grid, as in __init__: in other axes they come in another order
-        parts = label.voxels == value if part == 0 else ndimage.label(label.voxels == value)[0] == part
-        target = on_grid_of(replace(label, voxels=parts.astype(np.int16)), volume, Path(entry.label)).voxels > 0
+        # parts are counted on the label's own grid, as in __init__: in other axes they come in another order
+        part = next(islice(self._parts(entry, label), place, None))
+        mask = part.whole(label.voxels.shape).astype(np.int16)
+        target = on_grid_of(replace(label, voxels=mask), volume, Path(entry.label)).voxels > 0
         return {
             "image": as_tensor(volume),
             "target": torch.from_numpy(target)[None],
             "name": str(entry.image),
-            "label_name": entry.label_names[value],
-            "lesion": part > 0,
+            "label_name": part.name,
+            "lesion": part.lesion,
             "volume": volume,
         }
+
+    def _parts(self, entry: Entry, label: LabelMap) -> Iterator[Part]:
+        names = {value: name for value, name in entry.label_names.items() if name not in self._leave_out}
+        return parts_of(label.voxels, names)
 
 
 class _Reader:

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import numpy as np
-from scipy import ndimage
 from scipy.integrate import trapezoid
 
 from seganypet.clicks import Click, Prompt
 from seganypet.data.data_list import Entry
 from seganypet.data.label_reading import read_label_map
-from seganypet.data.targets import is_lesion
+from seganypet.data.targets import is_lesion, parts_of
 from seganypet.evaluation.metrics import lesion_f1, surface_dice
 from seganypet.evaluation.protocol import click_curve
 from seganypet.evaluation.situation import situations
@@ -145,7 +144,8 @@ def evaluate_study(
             return []
         return [_evaluate(segmenter, entry, volume, TOGETHER, True, all_lesions, clicks, False, (), reader, together)]
     results, organs = [], 0
-    for name, lesion, target in _targets(labels, names):
+    for part in parts_of(labels, names):
+        name, lesion, target = part.name, part.lesion, part.whole(labels.shape)
         organs += not lesion
         if not lesion and max_organs is not None and organs > max_organs:
             continue
@@ -202,20 +202,6 @@ def _evaluate(
         answer_ml=answer_ml + answer_ml[-1:] * missing,
         detection=detection + detection[-1:] * missing if together else None,
     )
-
-
-def _targets(labels: np.ndarray, names: dict[int, str]) -> Iterator[tuple[str, bool, np.ndarray]]:
-    boxes = ndimage.find_objects(labels.astype(np.int32))
-    for value, name in sorted(names.items()):
-        box = boxes[value - 1] if value <= len(boxes) else None
-        if box is None:
-            continue
-        here = labels[box] == value
-        parts, count = ndimage.label(here) if is_lesion(name) else (here.astype(np.int32), 1)
-        for part in range(1, count + 1):
-            target = np.zeros(labels.shape, dtype=bool)
-            target[box] = parts == part
-            yield name, is_lesion(name), target
 
 
 def summarise(results: Iterable[TargetResult], at: Collection[int] = (1, 3, 5)) -> str:

@@ -98,8 +98,9 @@ class ReportWriter:
         curves = dice_per_click(output[CommonKeys.PRED], output[CommonKeys.LABEL])[:, 0]
         columns = (batch["name"], batch["label_name"], batch["lesion"], batch["volume"], batch["target"], curves)
         for name, label, lesion, volume, target, curve in zip(*columns, strict=True):
-            volume_ml = float(target.sum()) * volume.voxel_volume_ml
-            self.results.append(TargetResult(name, label, bool(lesion), volume_ml, curve.tolist(), None, None))
+            voxels = int(target.sum())
+            volume_ml = voxels * volume.voxel_volume_ml
+            self.results.append(TargetResult(name, label, bool(lesion), volume_ml, curve.tolist(), voxels=voxels))
 
     def finish(self, engine: Engine) -> None:
         count = len(self.results[0].dice)
