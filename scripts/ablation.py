@@ -34,7 +34,7 @@ from seganypet.data import load_studies, read_data_list, write_cohort, write_dat
 from seganypet.data.annotators import ANNOTATORS, write_low_quality
 from seganypet.data.targets import is_lesion
 from seganypet.evaluation.metrics import dice
-from seganypet.evaluation.report import TargetResult, evaluate_entries
+from seganypet.evaluation.report import TargetResult, evaluate_study
 from seganypet.evaluation.strategy_table import CLICKS, RunScore, as_markdown, write_csv
 from seganypet.inference import ClickSegmenter
 from seganypet.networks import load_network
@@ -296,8 +296,8 @@ def score(run: Path, arm: str, seed: int, clean: Path, max_windows: int) -> list
     others = organs(clean) - {*SEEN, *UNSEEN}
     segmenter = ClickSegmenter(load_network(run / "model.pt"), max_windows=max_windows)
     results: dict[str, list[TargetResult]] = {}
-    for study in evaluate_entries(segmenter, cohort.test, clicks=max(CLICKS), baselines=False, leave_out=others):
-        for result in study:
+    for entry in cohort.test:
+        for result in evaluate_study(segmenter, entry, clicks=max(CLICKS), baselines=False, leave_out=others):
             group = "lesions" if result.lesion else "seen" if result.label in SEEN else "unseen"
             results.setdefault(group, []).append(result)
     scores = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -83,45 +84,6 @@ def band(volume_ml: float) -> str:
     return f"≥ {low:g} mL" if high is None else f"< {high:g} mL" if low == 0 else f"{low:g}–{high:g} mL"
 
 
-def evaluate_entries(
-    segmenter: ClickSegmenter,
-    entries: Iterable[Entry],
-    *,
-    clicks: int = 5,
-    baselines: bool = True,
-    leave_out: Collection[str] = (),
-    max_organs: int | None = None,
-    reader: str = "click",
-    together: bool = False,
-) -> Iterator[list[TargetResult]]:
-    """The click protocol on every target of every study, one study's results at a time.
-
-    Args:
-        segmenter: what is evaluated.
-        entries: of a data list.
-        clicks: per target.
-        baselines: whether to run the 41 % region and the best threshold, on lesions.
-        leave_out: label names that are no targets.
-        max_organs: at most so many organs of a study, in the order of their values.
-        reader: what is drawn, see `next_prompt`.
-        together: take all lesions of a study as one target, and measure how many of them were found, too.
-
-    Raises:
-        ValueError: a label map that cannot be used.
-    """
-    for entry in entries:
-        yield evaluate_study(
-            segmenter,
-            entry,
-            clicks=clicks,
-            baselines=baselines,
-            leave_out=leave_out,
-            max_organs=max_organs,
-            reader=reader,
-            together=together,
-        )
-
-
 def evaluate_study(
     segmenter: ClickSegmenter,
     entry: Entry,
@@ -133,45 +95,68 @@ def evaluate_study(
     reader: str = "click",
     together: bool = False,
 ) -> list[TargetResult]:
-    """The click protocol on every target of one study; arguments as in `evaluate_entries`."""
+    """The click protocol on every target of one study.
+
+    Args:
+        segmenter: what is evaluated.
+        entry: of a data list.
+        clicks: per target.
+        baselines: whether to run the 41 % region and the best threshold, on lesions.
+        leave_out: label names that are no targets.
+        max_organs: at most so many organs of the study, in the order of their values.
+        reader: what is drawn, see `next_prompt`.
+        together: take all lesions of the study as one target, and measure how many of them were found, too.
+
+    Raises:
+        ValueError: a label map that cannot be used.
+    """
     volume = read_pet(entry.image)
     labels = read_label_map(entry.label, volume).voxels
     names = {value: name for value, name in entry.label_names.items() if name not in leave_out}
     lesions = np.isin(labels, [value for value, name in entry.label_names.items() if is_lesion(name)])
+    evaluate = partial(_evaluate, segmenter, volume, str(entry.image), clicks=clicks, reader=reader)
     if together:
         all_lesions = np.isin(labels, [value for value, name in names.items() if is_lesion(name)])
         if not all_lesions.any():
             return []
-        return [_evaluate(segmenter, entry, volume, TOGETHER, True, all_lesions, clicks, False, (), reader, together)]
+        return [evaluate(_Asked(TOGETHER, True, all_lesions), baselines=False, together=True)]
     results, organs = [], 0
     for part in parts_of(labels, names):
-        name, lesion, target = part.name, part.lesion, part.whole(labels.shape)
-        organs += not lesion
-        if not lesion and max_organs is not None and organs > max_organs:
+        organs += not part.lesion
+        if not part.lesion and max_organs is not None and organs > max_organs:
             continue
-        where = situations(volume, target, lesions) if lesion else ()
-        results.append(_evaluate(segmenter, entry, volume, name, lesion, target, clicks, baselines, where, reader))
+        target = part.whole(labels.shape)
+        where = situations(volume, target, lesions) if part.lesion else ()
+        asked = _Asked(part.name, part.lesion, target, where)
+        results.append(evaluate(asked, baselines=baselines and part.lesion))
     return results
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A target as the report names it, with its mask [i, j, k]."""
+
+    name: str
+    lesion: bool
+    mask: np.ndarray
+    situations: tuple[str, ...] = ()
 
 
 def _evaluate(
     segmenter: ClickSegmenter,
-    entry: Entry,
     volume: PetVolume,
-    name: str,
-    lesion: bool,
-    target: np.ndarray,
+    image: str,
+    asked: _Asked,
+    *,
     clicks: int,
-    baselines: bool,
-    where: tuple[str, ...],
     reader: str,
+    baselines: bool,
     together: bool = False,
 ) -> TargetResult:
-    spacing = volume.spacing_mm
-    with_threshold = baselines and lesion
+    spacing, target = volume.spacing_mm, asked.mask
     threshold = (
         click_curve(lambda made: threshold_region(volume, cast(Sequence[Click], made)), target, spacing, clicks)
-        if with_threshold
+        if baselines
         else None
     )
     nsd: list[float] = []
@@ -189,15 +174,15 @@ def _evaluate(
     curve = click_curve(segment, target, spacing, clicks, reader)
     missing = clicks - len(nsd)  # nothing was wrong any more
     return TargetResult(
-        image=str(entry.image),
-        label=name,
-        lesion=lesion,
+        image=image,
+        label=asked.name,
+        lesion=asked.lesion,
         volume_ml=float(target.sum() * volume.voxel_volume_ml),
         dice=curve,
         threshold_dice=threshold,
-        best_threshold=best_threshold_dice(volume, target) if with_threshold else None,
+        best_threshold=best_threshold_dice(volume, target) if baselines else None,
         voxels=int(target.sum()),
-        situations=where,
+        situations=asked.situations,
         nsd=nsd + nsd[-1:] * missing,
         answer_ml=answer_ml + answer_ml[-1:] * missing,
         detection=detection + detection[-1:] * missing if together else None,
@@ -208,7 +193,7 @@ def summarise(results: Iterable[TargetResult], at: Collection[int] = (1, 3, 5)) 
     """A Markdown table: each group's Dice after some clicks (mean ± standard deviation), NSD, and the baselines' means.
 
     Args:
-        results: of `evaluate_entries`.
+        results: of `evaluate_study`.
         at: click counts.
     """
     groups: dict[str, list[TargetResult]] = {}

@@ -24,7 +24,7 @@ class StudyEvaluator:
         weights: model.pt or a released .pth.
         device: where the network runs.
         rules: whether answers are made to obey their clicks.
-        clicks, baselines, leave_out, max_organs, reader, together: as in `evaluate_entries`.
+        clicks, baselines, leave_out, max_organs, reader, together: as in `evaluate_study`.
     """
 
     weights: str
