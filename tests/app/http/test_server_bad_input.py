@@ -256,6 +256,27 @@ def test_bad_requests_of_other_routes(server):
     assert requests.delete(f"{server.url}/datastore/label?id=block&tag=none", timeout=60).status_code == 404
 
 
+def test_clients_say_nothing_that_is_the_servers_of_images_and_labels(server):
+    """The server would read another folder, or show its start page to nobody any more."""
+
+    def put(path: str, info: object, key: str = "info", **query: str) -> requests.Response:
+        return requests.put(f"{server.url}/{path}", params=query, data={key: json.dumps(info)}, timeout=60)
+
+    block = nib.load(server.studies / "block.nii.gz")
+    assert server.save("block", (block.get_fdata() > 4).astype(np.uint8), block.affine).ok
+    refused = [
+        (put("datastore/image/info", {"folder": "/etc"}, image="ann_pet"), "folder"),
+        (put("datastore/image/info", {"about": 5}, image="block"), "about"),
+        (put("datastore/label/info", {"targets": None}, label="block", tag="final"), "targets"),
+        (put("datastore/updatelabelinfo", {"ts": "x"}, "params", label="block", tag="final"), "ts"),
+    ]
+    for answer, named in refused:
+        assert (answer.status_code, named in answer.json()["detail"]) == (400, True), answer.text
+    assert put("datastore/label/info", {"quality": "high", "note": "x"}, label="block", tag="final").ok
+    assert requests.get(f"{server.url}/", timeout=60).status_code == 200
+    requests.delete(f"{server.url}/datastore/label?id=block&tag=final", timeout=60)
+
+
 ODD = [
     None,
     True,

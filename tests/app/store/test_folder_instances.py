@@ -197,7 +197,7 @@ def test_a_renamed_target_is_another_seg(folder):
     save(store, folder, HOT, "spleen")
     before = seg_of(instances)
     (target,) = store.get_label_info("bob", "final")["targets"]
-    store.update_label_info("bob", "final", {"targets": [{**target, "name": "liver"}]})
+    store.add_label_info("bob", "final", {"targets": [{**target, "name": "liver"}]})
     after = seg_of(instances)
     assert after.uid != before.uid
     (instance,) = after.instances()

@@ -132,7 +132,7 @@ class ArchiveStore(StudyStore):
                 with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
                     file = Path(folder) / "label.nii.gz"
                     file.write_bytes(nifti_bytes(found.labels, volume.affine))
-                    super().save_label(study_id, str(file), FINAL, found.info)
+                    super().keep_label(study_id, str(file), FINAL, found.info)
         except (requests.RequestException, OSError, ValueError, HTTPException) as error:
             logger.warning("%s: no label is taken in from the archive: %s", study_id, error)
 
@@ -172,14 +172,14 @@ class ArchiveStore(StudyStore):
 
     # --- labels
 
-    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+    def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Keep a label here, and send a final one to the archive as a DICOM SEG with a segment per target.
 
         Raises:
             HTTPException: 502 where no SEG can be made of it or the archive does not take it; the label is kept here
                 all the same.
         """
-        study_id = super().save_label(image_id, label_filename, label_tag, label_info)
+        study_id = super().keep_label(image_id, label_filename, label_tag, label_info)
         self._send_final(study_id, str(getattr(label_tag, "value", label_tag)))
         return study_id
 
@@ -205,7 +205,7 @@ class ArchiveStore(StudyStore):
                 info["seg"] = self.archive.store(file)
             except (requests.RequestException, OSError, ValueError) as error:
                 info["seg"] = {"problem": str(error)}
-        self.update_label_info(study_id, tag, info)
+        self.add_label_info(study_id, tag, info)
         if "problem" in info["seg"]:
             raise HTTPException(
                 502, f"the label is kept on this server, but not in the archive: {info['seg']['problem']}"

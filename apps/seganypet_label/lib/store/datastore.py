@@ -28,6 +28,14 @@ from lib.store.label_quality import LOW, give_quality, said_quality
 from lib.store.last_masks import LastMasks
 from lib.store.mask_files import nifti_bytes
 from lib.store.names import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, extension_of, is_study_id, is_tag
+from lib.store.owned_keys import (
+    DICOM,
+    check_image_info,
+    check_label_info,
+    check_save_info,
+    is_folder_inside,
+    sound_label_info,
+)
 from lib.store.reader import READER
 from lib.store.saved_targets import check_replaced, describe_targets, saved_by
 from lib.store.series_folders import SeriesFolder, find_series_folders
@@ -40,7 +48,6 @@ from seganypet.whole_file import whole_file
 logger = logging.getLogger(__name__)
 
 FINAL = DefaultLabelTag.FINAL.value
-DICOM = "dicom"  # stands where a file's extension stands in an entry of the index
 NO_STUDIES = ("labels",)
 CAME_FROM = ("clicks", "weights", "edited", "colour")  # of a target
 SAID_OF_A_TARGET = (*CAME_FROM, "by", "at")
@@ -95,11 +102,13 @@ class StudyStore(SharedIndex):
         """Where a study's files are: a NIfTI file and None, or a folder and the series' UID.
 
         Raises:
-            ImageNotFoundException: there is no such study.
+            ImageNotFoundException: there is no such study, or none in the studies folder.
         """
         study_id = self.study_id(name)
         with self._lock:
             entry = self._datastore.objects[study_id].image
+            if entry.ext == DICOM and not is_folder_inside(entry.info["folder"]):
+                raise ImageNotFoundException(f"the files of study {study_id!r} are not in the studies folder")
             path = self.root / self._filename(study_id, entry.ext)
             return path, entry.info["series_uid"] if entry.ext == DICOM else None
 
@@ -139,9 +148,10 @@ class StudyStore(SharedIndex):
         """Keep an uploaded NIfTI as a study.
 
         Raises:
-            BadRequest: a name that is none, or a file that cannot be read as PET.
+            BadRequest: a name that is none, a file that cannot be read as PET, or info that is the server's to say.
             FileExistsError: another image has that name.
         """
+        check_image_info(image_info or {})
         extension = extension_of(image_filename, IMAGE_EXTENSIONS)
         if extension is None:
             raise BadRequest(f"an image is a file {', '.join(IMAGE_EXTENSIONS)}, got {Path(image_filename).name!r}")
@@ -187,6 +197,15 @@ class StudyStore(SharedIndex):
     # --- labels
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+        """Keep a label that a client sent, see `keep_label`.
+
+        Raises:
+            BadRequest: info that is the server's to say; and as `keep_label`.
+        """
+        check_save_info(label_info or {})
+        return self.keep_label(image_id, label_filename, label_tag, label_info)
+
+    def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Keep a label as labels/<tag>/<study>; what was there moves to .seganypet/replaced.
 
         A label whose info names one target, `{"label": "spleen"}`, is put into the label map that is there, beside the
@@ -308,7 +327,26 @@ class StudyStore(SharedIndex):
         self._datastore.objects[study_id].labels[tag] = DataModel(info=info, ext=".nii.gz")
         self._update_datastore_file()
 
+    def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
+        """Add what a client says of an image.
+
+        Raises:
+            ImageNotFoundException: there is no such study.
+            BadRequest: info that is the server's to say.
+        """
+        check_image_info(info)
+        super().update_image_info(image_id, info)
+
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
+        """Add what a client says of a label, see `add_label_info`.
+
+        Raises:
+            BadRequest: info that is the server's to say; and as `add_label_info`.
+        """
+        check_label_info(info)
+        self.add_label_info(label_id, label_tag, info)
+
+    def add_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add to what is said of a label, also in the JSON beside it; a quality becomes that of all its targets.
 
         Raises:
@@ -401,7 +439,7 @@ class StudyStore(SharedIndex):
             said = self.root / "labels" / tag / f"{study}.json"
             if tag in entry.labels and study not in known and said.is_file():
                 try:
-                    entry.labels[tag].info.update(json.loads(said.read_text(encoding="utf-8")))
+                    entry.labels[tag].info.update(sound_label_info(json.loads(said.read_text(encoding="utf-8"))))
                 except (ValueError, OSError) as error:
                     logger.warning("%s is not taken in: %s", said, error)
         return added

@@ -16,6 +16,7 @@ from lib.store.datastore import CAME_FROM, FINAL, StudyStore
 from lib.store.kept_files import PRIVATE
 from lib.store.label_maps import read_label_map
 from lib.store.mask_files import mask_bits, mask_bytes, mask_digest
+from lib.store.owned_keys import sound_label_info
 from lib.store.saved_targets import saved_by
 from seganypet.clicks.voxel_set import smallest_box
 from seganypet.data.label_reading import LabelError
@@ -68,13 +69,13 @@ def save_target(store: StudyStore, study_id: str, mask: NDArray[np.bool_], said:
         said: its `label`, who saves it and from where, its `quality`, the digest of the mask that it `replaces`.
 
     Raises:
-        HTTPException: 409 where that mask is another by now; and as `StudyStore.save_label`.
+        HTTPException: 409 where that mask is another by now; and as `StudyStore.keep_label`.
     """
     volume = store.volumes.study(*store.source(study_id))[0]
     with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
         file = Path(folder) / "mask.nii.gz"
         file.write_bytes(mask_bytes(mask, volume.affine, extension=".nii.gz"))
-        store.save_label(study_id, str(file), FINAL, said)
+        store.keep_label(study_id, str(file), FINAL, said)
 
 
 def removed_targets(store: StudyStore, study_id: str) -> list[dict[str, Any]]:
@@ -83,7 +84,7 @@ def removed_targets(store: StudyStore, study_id: str) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for said in _kept_infos(store, study_id)[:MOST_REPLACED]:
         try:
-            info = json.loads(said.read_text(encoding="utf-8"))
+            info = sound_label_info(json.loads(said.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             continue
         for entry in info.get("targets", []):
@@ -106,7 +107,7 @@ def bring_back(store: StudyStore, study_id: str, name: str, file: str, said: dic
     """
     kept = next((one for one in _kept_infos(store, study_id) if one.name == file), None)
     try:
-        info = json.loads(kept.read_text(encoding="utf-8")) if kept else {}
+        info = sound_label_info(json.loads(kept.read_text(encoding="utf-8"))) if kept else {}
         entry = next((one for one in info.get("targets", []) if one.get("name") == name), None)
         if kept is None or entry is None:
             raise HTTPException(404, f"there is no deleted {name!r} of study {study_id!r}")

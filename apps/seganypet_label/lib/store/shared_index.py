@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from monailabel.datastore.local import LocalDatastore
+from monailabel.datastore.local import LocalDatastore, LocalDatastoreModel
 
 from lib.store.bad_request import BadRequest
 from lib.store.kept_files import PRIVATE
+from lib.store.owned_keys import sound_index
 from seganypet.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class SharedIndex(LocalDatastore):
     def __init__(self, folder: str, *, extensions: tuple[str, ...], auto_reload: bool) -> None:
         self.root = Path(folder)
         self._lock = threading.RLock()
+        self._config_ts = 0.0  # when the index that is known was written
         self._aside: tempfile.TemporaryDirectory[str] | None = None  # what a folder that is read-only cannot take
         labels_dir = LABELS
         if self.root.is_dir() and not self.is_writable():
@@ -90,6 +92,27 @@ class SharedIndex(LocalDatastore):
     @_lock_file.setter
     def _lock_file(self, path: str) -> None:
         """MONAI Label sets it when it starts; where it lies is said above."""
+
+    def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
+        """Read the index where another process has written it since; what of it cannot be is left out.
+
+        Raises:
+            ValueError: it cannot be read, where that was asked for.
+        """
+        config = Path(self._datastore_config_path)
+        with self._lock, FileLock(self._lock_file):
+            if not config.exists() or (written := config.stat().st_mtime) == self._config_ts:
+                return
+            try:
+                said = sound_index(json.loads(config.read_text(encoding="utf-8")))
+                self._datastore = LocalDatastoreModel.model_validate(said)
+            except ValueError as error:
+                logger.error("the index %s cannot be read: %s", config, error)
+                if throw_exception:
+                    raise
+                return
+            self._datastore.base_path = self._datastore_path
+            self._config_ts = written
 
     def _update_datastore_file(self, lock: bool = True) -> None:
         """Write the index as a whole or not at all; that of a read-only folder lives in memory."""
@@ -143,7 +166,6 @@ for _name in (
     "status",
     "update_image_info",
     "update_label_info",
-    "_init_from_datastore_file",
     "_reconcile_datastore",
 ):
     setattr(SharedIndex, _name, _locked(getattr(LocalDatastore, _name)))
