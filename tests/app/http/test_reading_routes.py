@@ -160,6 +160,22 @@ def test_what_cannot_be_saved_is_named(ask, server, body, words):
     assert about(server)["saved"] == []
 
 
+VOXEL = {"start": [0, 0, 0], "shape": [1, 1, 1], "bits": "gA=="}
+
+
+def test_text_that_is_none_is_not_kept_and_of_the_weights_only_what_names_them(ask, server):
+    for body in ({"name": "x\ud800"}, {"name": "x", "reader": "\udc00"}, {"name": "x\ud800", "replaces": ""}):
+        assert "half a character" in ask("save", {**body, "mask": VOXEL}, status=400)["detail"]
+    assert "half a character" in ask("remove", {"name": "x\ud800"}, status=400)["detail"]
+    said = '{"name": "a", "mask": %s, "weights": {"file": "model.pt", "hash": 5, "a": NaN, "b": {"c": []}}}'
+    url = f"{server.url}/read/ann_pet/save"
+    headers = {"Content-Type": "application/json"}
+    answer = requests.post(url, data=said % json.dumps(VOXEL), headers=headers, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert [one["weights"] for one in about(server)["saved"]] == [{"file": "model.pt"}]
+    assert requests.get(f"{server.url}/", timeout=60).status_code == 200
+
+
 def test_exports_refuse_what_they_cannot_hold(ask):
     finding = {"name": "lesion", "mask": bits(BITS)}
     assert "NIfTI" in ask("export/seg", {"findings": [finding]}, "block", 400)["detail"]

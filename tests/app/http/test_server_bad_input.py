@@ -45,6 +45,9 @@ BAD_CLICKS = [
     ({**GOOD, "label": 7}, "label"),
     ({**GOOD, "label_info": "liver"}, "label_info"),
     ("{", "not valid JSON"),
+    ('{"foreground": [[8, 6, 12]], "label": "\\ud800"}', "half a character"),
+    ('{"foreground": [[8, 6, 12]], "client_id": ["x\\udfff"]}', "half a character"),
+    ('{"prompts": ' + "[" * 100_000, "nested too deeply"),
     ("[1]", "JSON object"),
 ]
 
@@ -275,6 +278,25 @@ def test_clients_say_nothing_that_is_the_servers_of_images_and_labels(server):
     assert put("datastore/label/info", {"quality": "high", "note": "x"}, label="block", tag="final").ok
     assert requests.get(f"{server.url}/", timeout=60).status_code == 200
     requests.delete(f"{server.url}/datastore/label?id=block&tag=final", timeout=60)
+
+
+def test_what_no_page_can_show_is_not_kept(server):
+    block = nib.load(server.studies / "block.nii.gz")
+    label = {"label": ("x.nii.gz", block.to_bytes())}
+    url = f"{server.url}/datastore"
+    deep = "[" * 500 + "]" * 500
+    for said in ('{"client_id": "\\ud800"}', '{"a": NaN}', f'{{"a": {deep}}}', '{"a": ' + "[" * 100_000, "[1]"):
+        answers = [
+            requests.put(f"{url}/label?image=block", data={"params": said}, files=label, timeout=60),
+            requests.put(f"{url}/image/info?image=block", data={"info": said}, timeout=60),
+            requests.put(f"{url}/image?image=new", data={"params": said}, files={"file": label["label"]}, timeout=60),
+        ]
+        for answer in answers:
+            assert answer.status_code == 400, answer.text
+            assert answer.json()["detail"]
+    assert requests.head(f"{url}/label?image=block&tag=final", timeout=60).status_code == 404
+    for path in ("/", "/datastore/?output=all"):
+        assert requests.get(f"{server.url}{path}", timeout=60).status_code == 200
 
 
 ODD = [

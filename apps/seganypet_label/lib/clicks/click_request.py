@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.store.bad_request import BadRequest
+from lib.store.kept_text import check_text
 from seganypet.clicks import Click, Prompt
 from seganypet.clicks.reading import prompt_json, read_prompts
 
@@ -61,12 +62,15 @@ def read_object(text: str | bytes, what: str) -> dict[str, Any]:
         what: names it where it is none.
 
     Raises:
-        BadRequest: not a JSON object.
+        BadRequest: not a JSON object, or one with text that is none.
     """
     try:
         value = json.loads(text)
     except ValueError as error:
         raise BadRequest(f"{what} is not valid JSON: {error}") from None
+    except RecursionError:
+        raise BadRequest(f"{what} is nested too deeply") from None
+    check_text(value, what)
     if not isinstance(value, dict):
         raise BadRequest(f"{what} must be a JSON object, got {type(value).__name__}")
     return value

@@ -25,6 +25,7 @@ from lib.http.tokens import may_save, note_reader
 from lib.store.bad_request import BadRequest
 from lib.store.datastore import FINAL, StudyStore
 from lib.store.findings import bring_back, removed_targets, save_target, saved_targets
+from lib.store.kept_text import check_text
 from lib.store.label_quality import said_quality
 from lib.store.mask_files import mask_bits
 from lib.store.projections import project
@@ -48,6 +49,7 @@ PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 SHARES = {"t41": 0.41, "t50": 0.5}
 FIXED = {"suv2.5": 2.5, "suv4": 4.0}
 NAME_LENGTH = 64
+WEIGHTS_LENGTH = 128
 
 
 @router.get("/read-static/{name}")
@@ -166,7 +168,7 @@ def save(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSO
     except ValueError as error:
         raise BadRequest(f"prompts: {error}") from None
     edited = any(isinstance(prompt, InitialMask) for prompt in prompts)
-    weights = body.get("weights") if isinstance(body.get("weights"), dict) else None
+    weights = _weights(body.get("weights"))
     said["came_from"] = {"clicks": list(prompts_said(prompts)), "weights": weights, "edited": edited}
     if body.get("colour") is not None:
         said["came_from"]["colour"] = _colour(body["colour"])
@@ -243,6 +245,13 @@ def _said(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"client_id": str(body.get("reader") or "")[:NAME_LENGTH], "saved_from": "reading page"}
 
 
+def _weights(value: Any) -> dict[str, str] | None:
+    """File and hash of the weights that answered, as a click's answer says them; nothing else is kept."""
+    if not isinstance(value, dict):
+        return None
+    return {key: value[key][:WEIGHTS_LENGTH] for key in ("file", "hash") if isinstance(value.get(key), str)}
+
+
 def _colour(value: Any) -> list[int]:
     whole = isinstance(value, list) and all(isinstance(one, int) and not isinstance(one, bool) for one in value)
     if not whole or len(value) != 3 or not all(0 <= one <= 255 for one in value):
@@ -254,6 +263,7 @@ def _name(body: Mapping[str, Any]) -> str:
     name = body.get("name")
     if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH:
         raise BadRequest(f"a finding needs a name of at most {NAME_LENGTH} characters, got {json.dumps(name)[:80]}")
+    check_text(name, "a finding's name")
     return name.strip()
 
 

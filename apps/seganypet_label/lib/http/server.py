@@ -30,6 +30,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from lib.clicks.click_request import read_object
 from lib.http import archive_proxy, health, nninteractive_routes, ohif_page, reading_routes, start_routes
 from lib.http.guard import LOOPBACK, Guard, refused
 from lib.http.infer_route import infer
@@ -40,6 +41,7 @@ from seganypet.pet import PetReadError
 
 logger = logging.getLogger(__name__)
 
+JSON_FIELDS = ("params", "info")  # of MONAI Label's forms, which it takes for objects without looking
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -112,6 +114,9 @@ def _run_in_thread(route: APIRoute) -> None:
     @functools.wraps(endpoint)
     def run(*args: Any, **kwargs: Any) -> Any:
         note_reader(kwargs.get("user"))
+        for name in JSON_FIELDS:
+            if isinstance(text := kwargs.get(name), str):
+                read_object(text or "{}", name)
         try:
             return asyncio.run(endpoint(*args, **kwargs))
         except BaseException:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from lib.store.bad_request import BadRequest
 from lib.store.kept_files import PRIVATE, keep, keep_a_copy, put_aside, remove_drafts
+from lib.store.kept_text import check_kept, read_kept
 from lib.store.label_maps import named_segments, narrow, put_target, read_label_map
 from lib.store.label_quality import LOW, give_quality, said_quality
 from lib.store.last_masks import LastMasks
@@ -152,6 +153,7 @@ class StudyStore(SharedIndex):
             FileExistsError: another image has that name.
         """
         check_image_info(image_info or {})
+        check_kept(image_info, "what is said of the image")
         extension = extension_of(image_filename, IMAGE_EXTENSIONS)
         if extension is None:
             raise BadRequest(f"an image is a file {', '.join(IMAGE_EXTENSIONS)}, got {Path(image_filename).name!r}")
@@ -253,6 +255,7 @@ class StudyStore(SharedIndex):
     ) -> None:
         """Merge a label with what is there and put it in its place."""
         said = {**label_info, "ts": int(time.time()), "reader": READER.get()}
+        check_kept(said, "what is said of the label")
         while True:
             # reading, packing and measuring take half a second: no click waits for them, so none of it is locked
             before = self._label(study_id, tag)
@@ -335,6 +338,7 @@ class StudyStore(SharedIndex):
             BadRequest: info that is the server's to say.
         """
         check_image_info(info)
+        check_kept(info, "what is said of the image")
         super().update_image_info(image_id, info)
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
@@ -354,6 +358,7 @@ class StudyStore(SharedIndex):
             BadRequest: a quality that is none.
         """
         tag, quality = str(getattr(label_tag, "value", label_tag)), said_quality(info)
+        check_kept(info, "what is said of the label")
         with self._lock, self._saving:
             self._init_from_datastore_file()
             if quality and "targets" not in info:
@@ -439,7 +444,7 @@ class StudyStore(SharedIndex):
             said = self.root / "labels" / tag / f"{study}.json"
             if tag in entry.labels and study not in known and said.is_file():
                 try:
-                    entry.labels[tag].info.update(sound_label_info(json.loads(said.read_text(encoding="utf-8"))))
+                    entry.labels[tag].info.update(sound_label_info(read_kept(said)))
                 except (ValueError, OSError) as error:
                     logger.warning("%s is not taken in: %s", said, error)
         return added

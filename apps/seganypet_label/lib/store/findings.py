@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from lib.store.datastore import CAME_FROM, FINAL, StudyStore
 from lib.store.kept_files import PRIVATE
+from lib.store.kept_text import read_kept
 from lib.store.label_maps import read_label_map
 from lib.store.mask_files import mask_bits, mask_bytes, mask_digest
 from lib.store.owned_keys import sound_label_info
@@ -84,7 +84,7 @@ def removed_targets(store: StudyStore, study_id: str) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for said in _kept_infos(store, study_id)[:MOST_REPLACED]:
         try:
-            info = sound_label_info(json.loads(said.read_text(encoding="utf-8")))
+            info = sound_label_info(read_kept(said))
         except (OSError, ValueError):
             continue
         for entry in info.get("targets", []):
@@ -107,7 +107,7 @@ def bring_back(store: StudyStore, study_id: str, name: str, file: str, said: dic
     """
     kept = next((one for one in _kept_infos(store, study_id) if one.name == file), None)
     try:
-        info = sound_label_info(json.loads(kept.read_text(encoding="utf-8"))) if kept else {}
+        info = sound_label_info(read_kept(kept)) if kept else {}
         entry = next((one for one in info.get("targets", []) if one.get("name") == name), None)
         if kept is None or entry is None:
             raise HTTPException(404, f"there is no deleted {name!r} of study {study_id!r}")

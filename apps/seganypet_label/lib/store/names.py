@@ -7,7 +7,8 @@ import re
 IMAGE_EXTENSIONS = (".nii.gz", ".nii", ".nrrd")
 LABEL_EXTENSIONS = (*IMAGE_EXTENSIONS, ".seg.nrrd")
 # Slicer uploads a volume under its node's name, such as "3: PET AC (WB)"
-_STUDY_ID = re.compile(r"""(?![.~\s])[^/\\*?"<>|\x00-\x1f\x7f]{1,128}""")
+# no half characters either: a file name that is no UTF-8 comes as such, and no page can show it
+_STUDY_ID = re.compile(r"""(?![.~\s])[^/\\*?"<>|\x00-\x1f\x7f\ud800-\udfff]{1,128}""")
 _TAG = re.compile(r"\w[\w.-]{0,63}")
 _SESSION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -22,6 +22,7 @@ from monailabel.datastore.local import LocalDatastore, LocalDatastoreModel
 
 from lib.store.bad_request import BadRequest
 from lib.store.kept_files import PRIVATE
+from lib.store.kept_text import read_kept
 from lib.store.owned_keys import sound_index
 from seganypet.whole_file import whole_file
 
@@ -104,8 +105,7 @@ class SharedIndex(LocalDatastore):
             if not config.exists() or (written := config.stat().st_mtime) == self._config_ts:
                 return
             try:
-                said = sound_index(json.loads(config.read_text(encoding="utf-8")))
-                self._datastore = LocalDatastoreModel.model_validate(said)
+                self._datastore = LocalDatastoreModel.model_validate(sound_index(read_kept(config)))
             except ValueError as error:
                 logger.error("the index %s cannot be read: %s", config, error)
                 if throw_exception:
