@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,20 +11,18 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import pydicom
 import pytest
 import requests
 from fastapi import HTTPException
 from lib.http.start_page import MaskRow, PageState, StudyCard, page
-from lib.store.archive import ArchiveSeries
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import StudyStore
 from lib.store.volumes import Volumes
+from one_series_archive import OneSeries
 from running_server import REPO, Server, start_server
 from small_studies import AFFINE, DICOM_AFFINE, HOT_CENTRE, SHAPE, hot_block, save_nifti
 
 from seganypet.data import read_data_list
-from seganypet.pet import write_pet_dicom_series
 
 
 def box(start: int) -> np.ndarray:
@@ -131,29 +128,6 @@ def test_another_quality_is_refused_and_nothing_is_kept(folder, said):
     store.save_label("block", str(label_file(folder.parent, box(0))), "final", {})
     with pytest.raises(HTTPException, match="quality must be 'high'"):
         store.update_label_info("block", "final", {"quality": said})
-
-
-class OneSeries:
-    """An archive with one series, which takes every SEG."""
-
-    url = "http://archive.invalid/dicom-web"
-
-    def __init__(self, folder: Path) -> None:
-        self.files = write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder)
-        self.uid = str(pydicom.dcmread(self.files[0]).SeriesInstanceUID)
-
-    def pet_series(self) -> list[ArchiveSeries]:
-        return [ArchiveSeries(self.uid, "1.2", 0, {})]
-
-    def fetch(self, study_uid: str, uid: str, folder: Path, *, listed: int = 0) -> int:
-        shutil.copytree(self.files[0].parent, folder, dirs_exist_ok=True)
-        return len(self.files)
-
-    def segmentations(self, study_uid: str) -> list[str]:
-        return []
-
-    def store(self, file: Path) -> dict[str, str]:
-        return {"series_uid": "1.2.4"}
 
 
 def test_a_label_sent_to_an_archive_keeps_its_quality_here(tmp_path):

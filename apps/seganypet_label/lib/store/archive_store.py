@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import tempfile
 import threading
 import time
@@ -19,7 +20,7 @@ import requests
 from fastapi import HTTPException
 from monailabel.config import settings
 from monailabel.datastore.local import ImageLabelModel
-from monailabel.interfaces.exception import ImageNotFoundException
+from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
 from lib.store.archive import Archive, ArchiveSeries
 from lib.store.archive_labels import newest_label
@@ -54,6 +55,7 @@ class ArchiveStore(StudyStore):
     def __init__(self, archive: Archive, cache: Path, volumes: Volumes, *, final_quality: str = LOW) -> None:
         self.archive = archive
         self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._sending: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # so that no older SEG comes last
         self._listed: dict[str, ArchiveSeries] | None = None  # None until the archive has answered
         self.answered = False  # whether the archive gave its list when it was asked for it last
         folder = cache / hashlib.md5(archive.url.encode(), usedforsecurity=False).hexdigest()
@@ -195,21 +197,36 @@ class ArchiveStore(StudyStore):
             self._send_seg(study_id, tag)
 
     def _send_seg(self, study_id: str, tag: str) -> None:
-        info = dict(self.get_label_info(study_id, tag))
+        """Send the label as it is now, one SEG of a study after the other, and note where it went.
+
+        Nothing else is written back: while a SEG travels, which takes seconds, others save.
+        """
         volume = self.volumes.study(*self.source(study_id))[0]
-        with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
+        with self._sending[study_id], tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
+            label, info = self._copy_of_label(study_id, tag, Path(folder))
             file = Path(folder) / "seg.dcm"
             try:
-                if not write_label_seg(Path(self.get_label_uri(study_id, tag)), info, volume, file):
+                if not write_label_seg(label, info, volume, file):
                     return  # nothing is left of the label, which a SEG cannot say
-                info["seg"] = self.archive.store(file)
+                seg = self.archive.store(file)
             except (requests.RequestException, OSError, ValueError) as error:
-                info["seg"] = {"problem": str(error)}
-        self.add_label_info(study_id, tag, info)
-        if "problem" in info["seg"]:
-            raise HTTPException(
-                502, f"the label is kept on this server, but not in the archive: {info['seg']['problem']}"
-            )
+                seg = {"problem": str(error)}
+            self.add_label_info(study_id, tag, {"seg": seg})
+        if "problem" in seg:
+            raise HTTPException(502, f"the label is kept on this server, but not in the archive: {seg['problem']}")
+
+    def _copy_of_label(self, study_id: str, tag: str, folder: Path) -> tuple[Path, dict[str, Any]]:
+        """A label's file and what is said of it, of one and the same save.
+
+        Raises:
+            LabelNotFoundException: it was removed meanwhile.
+        """
+        with self._lock, self._saving:
+            known = self._label(study_id, tag)
+            if known is None:
+                raise LabelNotFoundException(f"there is no label of study {study_id!r} with tag {tag!r} any more")
+            copied = shutil.copy(self.root / "labels" / tag / f"{study_id}{known.ext}", folder)
+        return Path(copied), known.info
 
     # --- the index
 
