@@ -20,6 +20,8 @@ from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
 from lib.http.folder_dicomweb import answer
+from lib.http.nninteractive_requests import read_body
+from lib.http.tokens import may_save
 from lib.store.archive import TIMEOUT_S
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import StudyStore
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from lib.app import SegAnyPETApp
 
 CHUNK = 2**18
+MOST_STORED = 2**28  # bytes of what OHIF stores at a time: a SEG of a whole body has some ten million
 PASSED_ON = ("accept", "content-type")  # of a request; not its cookies, tokens or origin
 PASSED_BACK = ("content-type", "etag", "last-modified", "cache-control")
 
@@ -44,7 +47,8 @@ async def forward(request: Request, path: str, user: User = READER) -> Response:
     """Forward a DICOMweb request with its query; `Guard` has let only DICOMweb resources through.
 
     Raises:
-        HTTPException: 404 for what a folder does not hold; 405 where it is asked to store.
+        HTTPException: 404 for what a folder does not hold; 405 where it is asked to store. Of an archive 403 where
+            somebody stores who may not save labels, 413 for more than `MOST_STORED` bytes.
     """
     app: SegAnyPETApp = app_instance()
     store = app.datastore()
@@ -64,6 +68,8 @@ async def forward(request: Request, path: str, user: User = READER) -> Response:
         return await anyio.to_thread.run_sync(partial(answer, app.folder_instances, wanted, query, accept, root))
     if not isinstance(store, ArchiveStore):
         raise HTTPException(404, "the studies of this server are not reached over DICOMweb")
+    if request.method == "POST" and not may_save(user):
+        raise HTTPException(403, f"storing needs the role {settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR}")
     prefixes = {
         "qido": settings.MONAI_LABEL_QIDO_PREFIX,
         "wado": settings.MONAI_LABEL_WADO_PREFIX,
@@ -77,7 +83,7 @@ async def forward(request: Request, path: str, user: User = READER) -> Response:
         if opened:  # the first that OHIF asks of a study: fetch and encode it while its images travel
             for uid in store.series_of_study(opened[1]):
                 app.ahead.open(uid, partial(_volume, app, uid))
-    body = await request.body() if request.method == "POST" else None
+    body = await read_body(request, MOST_STORED) if request.method == "POST" else None
     headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
     ask = partial(
         store.archive.session().request,
