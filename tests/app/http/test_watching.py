@@ -95,6 +95,19 @@ def test_metrics_count_clicks_by_stage_and_say_what_is_held(server):
     assert "becquerel" not in after
 
 
+def test_methods_that_are_made_up_are_counted_as_one(server):
+    name = 'seganypet_request_seconds_count{method="other",route="none",status="404"}'
+    before = requests.get(f"{server.url}/metrics", timeout=30).text
+    methods = [f"BREW{number}" + "X" * 20_000 for number in range(5)]
+    for method in methods:
+        answer = requests.request(method, f"{server.url}/nothing", timeout=30)
+        assert line_of(server, answer.headers["x-request-id"])["method"] == "other"
+    after = requests.get(f"{server.url}/metrics", timeout=30).text
+    assert value(after, name) == value(before, name) + len(methods)
+    assert "BREW" not in after
+    assert "BREW" not in server.log.read_text()
+
+
 def test_troubles_are_named_and_no_study_is(monkeypatch, tmp_path):
     class Free:
         free = 3 * 2**20
