@@ -124,7 +124,7 @@ def test_troubles_are_named_and_no_study_is(monkeypatch, tmp_path):
 
     store = StudyStore(str(tmp_path), Volumes(1), auto_reload=False)
     monkeypatch.setattr(health.shutil, "disk_usage", lambda path: Free())
-    monkeypatch.setattr(health.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(store, "is_writable", lambda: False)
     assert list(health.troubles(App())) == [
         "the file of weights cannot be read, or a new one does not load; those before it are in force",
         "labels cannot be saved: the studies folder is read-only",
