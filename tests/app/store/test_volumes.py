@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -60,6 +61,24 @@ def test_a_study_that_changed_is_read_again_and_what_is_too_large_stays_while_it
     assert not at_hand
     assert changed.voxels.max() == 16
     assert kept.bytes_held() == changed.voxels.nbytes
+
+
+def test_a_sidecar_that_comes_changes_or_goes_is_noticed(file):
+    kept = Volumes(10**9)
+    sidecar = file.with_name("study.json")
+    save_nifti(hot_block() * 5000, file)
+    unknown = kept.study(file)[0]
+    assert not unknown.suv_known
+    fields = {"Units": "Bq/mL", "InjectedRadioactivity": 350, "InjectedRadioactivityUnits": "MBq"}
+    fields |= {"InjectionStart": 0, "ImageDecayCorrectionTime": 0, "TracerRadionuclide": "F18"}
+    for weight in (70, 140):
+        sidecar.write_text(json.dumps({**fields, "BodyWeight": weight}))
+        volume, at_hand = kept.study(file)
+        assert not at_hand
+        assert volume.voxels.max() == pytest.approx(8 * weight / 70)
+        assert kept.study(file) == (volume, True)
+    sidecar.unlink()
+    assert kept.study(file)[0].units == unknown.units
 
 
 def test_a_slice_corrected_in_place_is_noticed_and_a_folder_is_not_looked_through_at_each_click(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ import SimpleITK as sitk
 
 from seganypet.inference.byte_cache import ByteCache
 from seganypet.pet import PetVolume, read_pet
+from seganypet.pet.bids_sidecar import sidecar_of
 
 
 class Volumes:
@@ -74,13 +75,13 @@ class _Stamps:
         self._known: dict[Path, tuple[Hashable, int, float]] = {}  # stamp, the folder's own time, when to look again
 
     def of(self, path: Path) -> Hashable:
-        """Changes when a file, or a folder's files, change."""
+        """Changes when a file or the sidecar beside it, or a folder's files, change."""
         try:
             stat = path.stat()
         except FileNotFoundError:
             raise FileNotFoundError(f"{path.name} is not there any more") from None
         if not path.is_dir():
-            return (stat.st_mtime_ns, stat.st_size)
+            return (stat.st_mtime_ns, stat.st_size, _sidecar_stamp(path))
         begun = time.monotonic()
         known = self._known.get(path)
         if known is not None and known[1] == stat.st_mtime_ns and begun < known[2]:
@@ -93,6 +94,16 @@ class _Stamps:
         stamp = (stat.st_mtime_ns, newest)
         self._known[path] = (stamp, stat.st_mtime_ns, ended + self.PATIENCE * (ended - begun))
         return stamp
+
+
+def _sidecar_stamp(nifti: Path) -> Hashable:
+    """Of the JSON that says what a NIfTI's numbers mean; None where there is none."""
+    sidecar = sidecar_of(nifti)
+    try:
+        stat = sidecar.stat() if sidecar is not None else None
+    except FileNotFoundError:  # it went away meanwhile
+        return None
+    return stat and (stat.st_mtime_ns, stat.st_size)
 
 
 MAX_VOXELS = 2**29  # 2 GiB of float32; the longest whole bodies have a tenth of that
