@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import requests
-from small_studies import AFFINE, HOT, HOT_CENTRE, SHAPE, hot_block
+from small_studies import AFFINE, DICOM_AFFINE, HOT, HOT_CENTRE, SHAPE, hot_block
 
 BITS = np.zeros(SHAPE, bool)
 BITS[HOT] = True
@@ -139,6 +139,26 @@ def test_a_save_names_what_it_replaces(ask, server):
     assert np.array_equal(unpacked(found["mask"]), other)
     assert (found["colour"], found["clicks"]) == ([0, 158, 115], [{"ijk": HOT_CENTRE, "positive": True}])
     assert "there is no deleted" in ask("back", {"name": "lesion 1", "file": "../../x.json"}, status=404)["detail"]
+
+
+@pytest.mark.parametrize("said", [{"label_info": [{"name": "liver"}]}, {}], ids=["no value", "no name"])
+def test_a_label_that_says_little_of_its_targets_is_changed_and_taken_away(ask, server, said):
+    name = said["label_info"][0]["name"] if said else "label 1"
+    file = {"label": ("x.nii", nib.Nifti1Image(BITS.astype(np.uint8), DICOM_AFFINE).to_bytes())}
+    query = {"image": "ann_pet", "tag": "final"}
+    address = f"{server.url}/datastore/label"
+    assert requests.put(address, params=query, data={"params": json.dumps(said)}, files=file, timeout=60).ok
+    (saved,) = about(server)["saved"]
+    assert saved["name"] == name
+    smaller = BITS.copy()
+    smaller[6] = False
+    (changed,) = ask("save", {"name": name, "mask": bits(smaller), "replaces": saved["digest"]})["saved"]
+    assert changed["name"] == name
+    assert np.array_equal(unpacked(changed["mask"]), smaller)
+    both = ask("save", {"name": "node", "mask": bits(BITS & ~smaller)})["saved"]
+    assert [one["name"] for one in both] == [name, "node"]
+    (left,) = ask("remove", {"name": name, "replaces": changed["digest"]})["saved"]
+    assert left["name"] == "node"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ from lib.store.owned_keys import (
     sound_label_info,
 )
 from lib.store.reader import READER
-from lib.store.saved_targets import check_replaced, describe_targets, saved_by
+from lib.store.saved_targets import check_replaced, describe_targets, listed_targets, saved_by
 from lib.store.series_folders import SeriesFolder, find_series_folders
 from lib.store.shared_index import SharedIndex
 from lib.store.volumes import Volumes, write_study_nifti
@@ -292,11 +292,12 @@ class StudyStore(SharedIndex):
         info = dict(said)
         labelled, info["label_info"] = named_segments(label, said)
         if info.get("label"):
-            old = read_label_map(self.root / "labels" / tag / f"{study_id}{before.ext}", volume) if before else None
-            name, listed = str(info["label"]), known.get("label_info", [])
+            file = self.root / "labels" / tag / f"{study_id}{before.ext if before else ''}"
+            old, name = read_label_map(file, volume).voxels if before else None, str(info["label"])
+            listed = [] if old is None else listed_targets(old, known)
             if "replaces" in info:
-                check_replaced(name, str(info.pop("replaces")), old.voxels if old else None, known)
-            labelled, info["label_info"] = put_target(label.voxels > 0, name, old.voxels if old else None, listed)
+                check_replaced(name, str(info.pop("replaces")), old, known)
+            labelled, info["label_info"] = put_target(label.voxels > 0, name, old, listed)
             if info.pop("removed", False):
                 info["label_info"] = [entry for entry in info["label_info"] if entry["name"] != name]
         info |= describe_targets(labelled, info, known, volume)

@@ -57,7 +57,7 @@ def named_segments(label: LabelMap, info: Mapping[str, Any]) -> tuple[NDArray[np
 
 
 def put_target(
-    mask: NDArray[np.bool_], name: str, before: NDArray[Any] | None, label_info: Sequence[Mapping[str, Any]]
+    mask: NDArray[np.bool_], name: str, before: NDArray[Any] | None, targets: Sequence[Mapping[str, Any]]
 ) -> tuple[NDArray[np.int16], list[dict[str, Any]]]:
     """One target's mask put into a study's label map: the others stay, where they overlap the newest wins.
 
@@ -65,7 +65,7 @@ def put_target(
         mask: [i, j, k], the target's new extent, which replaces its former one.
         name: the target's.
         before: the label map so far, or None.
-        label_info: what its values mean, [{"name": ..., "idx": ...}].
+        targets: what its values mean, [{"name": ..., "idx": ...}], as `listed_targets` gives them.
 
     Returns:
         The new label map and what its values mean.
@@ -73,12 +73,11 @@ def put_target(
     Raises:
         BadRequest: more targets than values.
     """
-    info = [dict(entry) for entry in label_info]
-    taken = [int(entry["idx"]) for entry in info]
+    info = [dict(entry) for entry in targets]
     labels = np.zeros(mask.shape, np.int16) if before is None else before.astype(np.int16)
-    index = next((int(entry["idx"]) for entry in info if entry["name"] == name), 0)
+    index = next((entry["idx"] for entry in info if entry["name"] == name), 0)
     if not index:
-        index = max([int(labels.max(initial=0)), *taken]) + 1
+        index = int(labels.max(initial=0)) + 1
         if index > LARGEST_LABEL:
             raise BadRequest(f"a label map holds at most {LARGEST_LABEL} targets; {name!r} is one too many")
         info.append({"name": name, "idx": index})

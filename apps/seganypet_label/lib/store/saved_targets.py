@@ -49,6 +49,23 @@ def saved_by(entry: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[str, fl
     return str(info.get("reader") or info.get("client_id") or ""), float(info.get("ts", 0))
 
 
+def listed_targets(labels: NDArray[Any], info: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Name and value of every target that a kept label map holds, as entries of its `label_info`.
+
+    Args:
+        labels: [i, j, k], 0 where nothing is labelled.
+        info: what is said of it; the names of its `targets` are those that readers were shown.
+    """
+    shown = {int(entry["idx"]): str(entry["name"]) for entry in info.get("targets") or [] if "idx" in entry}
+    said = info.get("label_info")
+    listed = [entry for entry in (said if isinstance(said, list) else []) if isinstance(entry, Mapping)]
+    entries = {str(entry.get("idx")): entry for entry in listed}
+    return [
+        {**entries.get(str(value), {}), "name": shown.get(value, name), "idx": value}
+        for value, name in names_of_values(labels, info).items()
+    ]
+
+
 def check_replaced(name: str, digest: str, labels: NDArray[Any] | None, info: Mapping[str, Any]) -> None:
     """Refuse to replace a target that is not the one its reader saw.
 
