@@ -60,6 +60,26 @@ class ReadingPage:
         self.page.locator("canvas[data-view=axial]").focus()
         self.page.keyboard.press(name)
 
+    def draw(self, name: str, corner: tuple[int, int, int], size: int) -> None:
+        """A cube [i, j, k] as a finding's mask: of the finding of that name, or of a new one; until it is answered."""
+        self.page.evaluate(
+            """([name, start, size]) => {
+              const { findings, grid } = seganypet;
+              const data = new Uint8Array(size ** 3).fill(1);
+              const { bits } = grid.pack({ low: [0, 0, 0], size: [size, size, size], data });
+              const there = findings.list.find((one) => one.name === name);
+              there ? findings.select(there.id) : findings.begin(name);
+              seganypet.replaceMask({ start, shape: [size, size, size], bits });
+            }""",
+            [name, list(corner), size],
+        )
+        self.answered(1)
+
+    def states(self) -> dict[str, str]:
+        """State of each finding of the table, by its name."""
+        rows = self.page.locator("#findings tbody tr:not(.second)").all()
+        return {row.locator("input.name").input_value(): str(row.get_attribute("data-state")) for row in rows}
+
     def numbers(self, row: int = 0) -> dict[str, float]:
         cells = self.page.locator("#findings tbody tr:not(.second)").nth(row).locator("[data-measure]")
         return {cell.get_attribute("data-measure"): float(cell.inner_text()) for cell in cells.all()}

@@ -82,6 +82,16 @@ def read_label_map(path: str | Path, volume: PetVolume | None = None) -> LabelMa
     return label if volume is None else on_grid_of(label, volume, path)
 
 
+def overlap_order(name: str, voxels: int) -> tuple[bool, int]:
+    """Sorts targets that overlap: a later one lies over an earlier, lesions over organs, the smaller over the larger.
+
+    Args:
+        name: the target's.
+        voxels: how many it has, those under others too.
+    """
+    return is_lesion(name), -voxels
+
+
 def whole_numbers(values: NDArray[Any], path: Path) -> NDArray[np.int16]:
     """Values as labels.
 
@@ -211,7 +221,7 @@ def _flattened(
     values = own if len(set(own)) == len(own) else list(range(1, len(segments) + 1))
     masks = [layers[segment.layer] == segment.value for segment in segments]
     sizes = [int(mask.sum()) for mask in masks]
-    order = sorted(range(len(segments)), key=lambda n: (is_lesion(segments[n].name), -sizes[n]))
+    order = sorted(range(len(segments)), key=lambda n: overlap_order(segments[n].name, sizes[n]))
     flat = np.zeros(layers.shape[1:], np.int16)
     overlap = 0
     for n in order:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import permutations
 from pathlib import Path
 
 import nibabel as nib
@@ -54,11 +55,64 @@ def test_several_targets_of_a_study_stand_beside_each_other(folder):
     assert info["label_info"] == [{"name": "liver", "idx": 1}, {"name": "lesion", "idx": 2}]
     kept = nib.load(store.get_label_uri("block", "final"))
     expected = np.zeros(SHAPE, np.uint8)
-    expected[4:6, 4:6, 4:6] = 2
-    expected[4:6, 4:6, 5:7] = 1  # the newest wins where they overlap, and replaces its own former extent
+    expected[4:6, 4:6, 5:7] = 1  # replaces its own former extent
+    expected[4:6, 4:6, 4:6] = 2  # stays on top
     np.testing.assert_array_equal(kept.get_fdata(), expected)
     np.testing.assert_allclose(kept.affine, AFFINE)
     assert len(list((folder / ".seganypet" / "replaced" / "labels" / "final").glob("*.nii.gz"))) == 2
+
+
+def cube(corner: int, size: int) -> np.ndarray:
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[corner : corner + size, corner : corner + size, corner : corner + size] = 1
+    return mask
+
+
+@pytest.mark.parametrize("order", list(permutations(("liver", "node", "lesion 1"))))
+def test_lesions_and_smaller_targets_stay_on_top_in_whatever_order_they_are_saved(folder, order):
+    masks = {"liver": cube(4, 8), "node": cube(5, 3), "lesion 1": cube(6, 4)}
+    store = open_store(folder)
+    for name in (*order, order[0]):
+        save_label(store, folder, masks[name], {"label": name})
+    info = store.get_label_info("block", "final")
+    kept = np.asarray(nib.load(store.get_label_uri("block", "final")).dataobj)
+    found = {entry["name"]: kept == entry["idx"] for entry in info["targets"]}
+    lesion, node = masks["lesion 1"] > 0, masks["node"] > 0
+    np.testing.assert_array_equal(found["lesion 1"], lesion)
+    np.testing.assert_array_equal(found["node"], node & ~lesion)
+    np.testing.assert_array_equal(found["liver"], (masks["liver"] > 0) & ~node & ~lesion)
+    assert {entry["name"]: entry["drawn_voxels"] for entry in info["targets"]} == {
+        "liver": 512,
+        "node": 27,
+        "lesion 1": 64,
+    }
+
+
+def test_a_target_that_lost_voxels_is_still_as_large_as_it_was_drawn(folder):
+    store = open_store(folder)
+    for name, mask in (("node", cube(4, 3)), ("spleen", cube(5, 4)), ("node", cube(6, 4) & ~cube(9, 1))):
+        save_label(store, folder, mask, {"label": name})  # 27, 64 of which 8 were the node's, 63: more than 56
+    kept = np.asarray(nib.load(store.get_label_uri("block", "final")).dataobj)
+    assert (kept == 1).sum() == 63
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (("node", 2), ("lesion", 4), "'lesion' would leave nothing of 'node'"),
+        (("lesion", 4), ("node", 2), "nothing of 'node' would be left under 'lesion'"),
+        (("lesion 1", 3), ("lesion 2", 3), "'lesion 2' would leave nothing of 'lesion 1'"),
+        (("lesion 2", 3), ("lesion 1", 3), "nothing of 'lesion 1' would be left under 'lesion 2'"),
+    ],
+)
+def test_a_save_that_would_leave_nothing_of_a_target_is_refused(folder, first, second, words):
+    store = open_store(folder)
+    save_label(store, folder, cube(4, first[1]), {"label": first[0]})
+    with pytest.raises(HTTPException) as refused:
+        save_label(store, folder, cube(4, second[1]), {"label": second[0]})
+    assert refused.value.status_code == 409
+    assert words in refused.value.detail
+    assert [entry["name"] for entry in store.get_label_info("block", "final")["targets"]] == [first[0]]
 
 
 def test_a_whole_label_map_takes_the_former_ones_place(folder):

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from lib.store.bad_request import BadRequest
 from lib.store.kept_files import PRIVATE, keep, keep_a_copy, put_aside, remove_drafts
 from lib.store.kept_text import check_kept, read_kept
-from lib.store.label_maps import named_segments, narrow, put_target, read_label_map
+from lib.store.label_maps import named_segments, narrow, put_target, read_label_map, take_target
 from lib.store.label_quality import LOW, give_quality, said_quality
 from lib.store.last_masks import LastMasks
 from lib.store.mask_files import nifti_bytes
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 FINAL = DefaultLabelTag.FINAL.value
 NO_STUDIES = ("labels",)
 CAME_FROM = ("clicks", "weights", "edited", "colour")  # of a target
-SAID_OF_A_TARGET = (*CAME_FROM, "by", "at")
+SAID_OF_A_TARGET = (*CAME_FROM, "by", "at", "drawn_voxels")
 LOOK_EVERY_S = 5.0  # walking through thousands of DICOM files takes a while
 
 
@@ -211,13 +211,14 @@ class StudyStore(SharedIndex):
         """Keep a label as labels/<tag>/<study>; what was there moves to .seganypet/replaced.
 
         A label whose info names one target, `{"label": "spleen"}`, is put into the label map that is there, beside the
-        other targets; any other label takes its place. Info may say a `quality`, of what is saved, and which mask of
-        that target it `replaces`, by its digest, "" for none.
+        other targets; any other label takes its place. Where targets overlap, lesions and smaller ones stay on top.
+        Info may say a `quality`, of what is saved, and which mask of that target it `replaces`, by its digest, "" for
+        none.
 
         Raises:
             ImageNotFoundException: there is no such study.
             BadRequest: a tag or a quality that is none, or a file that is no label map on the study's grid.
-            HTTPException: 409 where it replaces another mask than it says.
+            HTTPException: 409 where it replaces another mask than it says, or would leave nothing of a target.
         """
         tag = str(getattr(label_tag, "value", label_tag))
         quality = said_quality(label_info or {}) or (self.final_quality if tag == FINAL else LOW)
@@ -267,7 +268,8 @@ class StudyStore(SharedIndex):
                 self._put_label(study_id, tag, content, info, before)
             for entry in info["targets"] if tag == FINAL else ():
                 if entry.get("edited") is False:
-                    self.last_masks.note_saved(study_id, entry["name"], labelled == entry["idx"])
+                    mask = label.voxels > 0 if entry["name"] == said.get("label") else labelled == entry["idx"]
+                    self.last_masks.note_saved(study_id, entry["name"], mask)
             return
 
     def _label(self, study_id: str, tag: str) -> DataModel | None:
@@ -289,17 +291,20 @@ class StudyStore(SharedIndex):
     ) -> tuple[NDArray[np.int16], dict[str, Any]]:
         """The label map to be kept and what is said of it."""
         known = before.info if before else {}
-        info = dict(said)
-        labelled, info["label_info"] = named_segments(label, said)
+        info, mask = dict(said), label.voxels > 0
         if info.get("label"):
             file = self.root / "labels" / tag / f"{study_id}{before.ext if before else ''}"
             old, name = read_label_map(file, volume).voxels if before else None, str(info["label"])
             listed = [] if old is None else listed_targets(old, known)
             if "replaces" in info:
                 check_replaced(name, str(info.pop("replaces")), old, known)
-            labelled, info["label_info"] = put_target(label.voxels > 0, name, old, listed)
-            if info.pop("removed", False):
-                info["label_info"] = [entry for entry in info["label_info"] if entry["name"] != name]
+            if info.pop("removed", False) and old is not None:
+                labelled, info["label_info"] = take_target(name, old, listed)
+            else:
+                drawn = {entry["name"]: int(entry.get("drawn_voxels") or 0) for entry in known.get("targets", [])}
+                labelled, info["label_info"] = put_target(mask, name, old, listed, drawn)
+        else:
+            labelled, info["label_info"] = named_segments(label, said)
         info |= describe_targets(labelled, info, known, volume)
         give_quality(info, quality, known)
         was, came_from = {entry["name"]: entry for entry in known.get("targets", [])}, info.pop("came_from", None)
@@ -307,8 +312,9 @@ class StudyStore(SharedIndex):
         for entry in info["targets"]:
             name = entry["name"]
             if info.get("label") in (None, "", name) or name not in was:
-                entry |= came_from or self.last_masks.came_from(study_id, name, labelled == entry["idx"])
-                entry |= {"by": by, "at": at}
+                saved = mask if info.get("label") == name else labelled == entry["idx"]
+                entry |= came_from or self.last_masks.came_from(study_id, name, saved)
+                entry |= {"by": by, "at": at, "drawn_voxels": int(saved.sum())}
             else:  # another target was saved: what is said of this one stays
                 entry |= {key: was[name][key] for key in SAID_OF_A_TARGET if key in was[name]}
         return labelled, info

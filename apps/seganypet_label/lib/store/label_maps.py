@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fastapi import HTTPException
 from numpy.typing import NDArray
 
 from lib.store.bad_request import BadRequest
-from seganypet.data.label_reading import LARGEST_LABEL, LabelError, LabelMap
+from seganypet.data.label_reading import LARGEST_LABEL, LabelError, LabelMap, overlap_order
 from seganypet.data.label_reading import read_label_map as read_checked
 from seganypet.pet import PetVolume
 
@@ -57,21 +58,29 @@ def named_segments(label: LabelMap, info: Mapping[str, Any]) -> tuple[NDArray[np
 
 
 def put_target(
-    mask: NDArray[np.bool_], name: str, before: NDArray[Any] | None, targets: Sequence[Mapping[str, Any]]
+    mask: NDArray[np.bool_],
+    name: str,
+    before: NDArray[Any] | None,
+    targets: Sequence[Mapping[str, Any]],
+    drawn: Mapping[str, int],
 ) -> tuple[NDArray[np.int16], list[dict[str, Any]]]:
-    """One target's mask put into a study's label map: the others stay, where they overlap the newest wins.
+    """One target's mask put into a study's label map, beside the others.
+
+    Where they overlap a lesion stays over an organ and the smaller over the larger, in whatever order they are saved.
 
     Args:
         mask: [i, j, k], the target's new extent, which replaces its former one.
         name: the target's.
         before: the label map so far, or None.
         targets: what its values mean, [{"name": ..., "idx": ...}], as `listed_targets` gives them.
+        drawn: name → voxels that a target had when it was saved, those under others too, where that is known.
 
     Returns:
         The new label map and what its values mean.
 
     Raises:
         BadRequest: more targets than values.
+        HTTPException: 409 where nothing would be left of a target.
     """
     info = [dict(entry) for entry in targets]
     labels = np.zeros(mask.shape, np.int16) if before is None else before.astype(np.int16)
@@ -82,8 +91,46 @@ def put_target(
             raise BadRequest(f"a label map holds at most {LARGEST_LABEL} targets; {name!r} is one too many")
         info.append({"name": name, "idx": index})
     labels[labels == index] = 0
-    labels[mask] = index
+    free = mask
+    place = (overlap_order(name, int(mask.sum())), name)
+    over, under = [], []
+    for entry in _met(labels[mask], targets):
+        there = labels == entry["idx"]
+        voxels = max(drawn.get(entry["name"], 0), int(there.sum()))
+        if (overlap_order(entry["name"], voxels), entry["name"]) > place:
+            free = free & ~there
+            over.append(entry["name"])
+        else:
+            under.append(entry)
+    labels[free] = index
+    if mask.any() and not free.any():
+        raise HTTPException(409, f"nothing of {name!r} would be left under {_listed(over)}; nothing was saved")
+    gone = [entry["name"] for entry in under if not (labels == entry["idx"]).any()]
+    if gone:
+        raise HTTPException(
+            409,
+            f"{name!r} would leave nothing of {_listed(gone)}; nothing was saved. Delete what you no longer need first",
+        )
     return labels, info
+
+
+def take_target(
+    name: str, before: NDArray[Any], targets: Sequence[Mapping[str, Any]]
+) -> tuple[NDArray[np.int16], list[dict[str, Any]]]:
+    """A label map without one of its targets, and what its values mean."""
+    index = next((entry["idx"] for entry in targets if entry["name"] == name), 0)
+    labels = before.astype(np.int16)
+    labels[labels == index] = 0
+    return labels, [dict(entry) for entry in targets if entry["name"] != name]
+
+
+def _met(values: NDArray[np.int16], targets: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    met = set(np.unique(values).tolist())
+    return [entry for entry in targets if entry["idx"] in met]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(repr(name) for name in names)
 
 
 def narrow(labels: NDArray[np.int16]) -> NDArray[Any]:

@@ -42,7 +42,9 @@ export class Keeping {
   #refreshKept(said) {
     for (const [id, kept] of this.reading.findings.kept) {
       const now = said.saved.find((one) => one.name === kept.name);
-      if (now && now.digest !== kept.digest) {
+      if (!now) {
+        this.reading.findings.kept.delete(id);
+      } else if (now.digest !== kept.digest) {
         this.reading.findings.kept.set(id, { ...kept, digest: now.digest, prompts: null });
       }
     }
