@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,8 +68,10 @@ def reading(browser: Any, reading_server: Server) -> Iterator[Any]:
 
 @pytest.fixture
 def clean(reading_server: Server) -> Iterator[Path]:
-    """A studies folder without labels, whatever the tests before saved."""
+    """A studies folder without labels, also former ones, whatever the tests before saved."""
     folder = Path(reading_server.studies)
     yield folder
     for study in ("ann", "coded"):
         requests.delete(f"{reading_server.url}/datastore/label?id={study}&tag=final", timeout=30)
+    for why in ("replaced", "removed"):
+        shutil.rmtree(folder / ".seganypet" / why, ignore_errors=True)

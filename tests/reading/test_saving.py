@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
+from reading_page import ReadingPage
 
 SHAPE = (75, 75, 60)  # of `ann`
 
@@ -53,3 +56,104 @@ def test_a_save_that_would_leave_nothing_of_a_finding_says_so(reading, clean):
     page.wait_for_word("'lesion 1' would leave nothing of 'node'")
     assert page.states() == {"node": "saved", "lesion 1": "not saved"}
     assert voxels(clean) == {"node": 8}
+
+
+@pytest.fixture
+def second(reading, browser, reading_server) -> Iterator[Callable[[], ReadingPage]]:
+    """Opens `ann` for another reader, who sees what is saved by then."""
+    opened: list[ReadingPage] = []
+
+    def open_page() -> ReadingPage:
+        opened.append(ReadingPage(browser.context.new_page(), f"{reading_server.url}/read/ann"))
+        opened[-1].page.fill("#reader", "Reader Two")
+        opened[-1].page.keyboard.press("Tab")
+        return opened[-1]
+
+    yield open_page
+    for one in opened:
+        assert one.errors == []
+        one.page.close()
+
+
+def save_two(page: ReadingPage) -> None:
+    """`node` of 8 voxels and `lesion` of 64, saved by Reader One."""
+    page.page.fill("#reader", "Reader One")
+    page.page.keyboard.press("Tab")
+    page.draw("node", (20, 20, 20), 2)
+    page.draw("lesion", (40, 40, 20), 4)
+    page.key("Control+s")
+    page.wait_for_word("Saved: node, lesion")
+
+
+def test_what_another_reader_saved_meanwhile_is_not_overwritten(reading, clean, second):
+    page = reading("ann")
+    save_two(page)
+    other = second()
+    other.draw("lesion", (39, 39, 19), 6)
+    other.key("Control+s")
+    other.wait_for_word("Saved: lesion")
+    page.draw("node", (20, 20, 20), 3)
+    page.draw("lesion", (40, 40, 20), 3)
+    page.key("Control+s")
+    page.wait_for_word("'lesion' was saved by Reader Two")
+    assert voxels(clean) == {"node": 27, "lesion": 216}
+    assert page.states() == {"node": "saved", "lesion": "not saved"}
+
+
+def test_what_another_reader_saved_meanwhile_is_told_and_stays_however_often_one_saves(reading, clean, second):
+    page = reading("ann")
+    save_two(page)
+    other = second()
+    other.draw("lesion", (39, 39, 19), 6)
+    other.key("Control+s")
+    other.wait_for_word("Saved: lesion")
+    page.draw("node", (20, 20, 20), 3)
+    page.key("Control+s")
+    page.wait_for_word("Saved: node. No longer saved as shown here: lesion")
+    for _ in range(2):
+        page.key("Control+s")
+        page.wait_for_word("'lesion' was saved by Reader Two")
+        assert voxels(clean) == {"node": 27, "lesion": 216}
+
+
+def test_a_finding_that_another_reader_deleted_is_no_longer_called_saved(reading, clean, second):
+    page = reading("ann")
+    save_two(page)
+    other = second()
+    other.page.locator("#findings tbody tr.second").nth(1).get_by_role("button", name="Delete").click()
+    other.wait_for_word("lesion is deleted")
+    page.draw("node", (20, 20, 20), 3)
+    page.key("Control+s")
+    page.wait_for_word("Saved: node. No longer saved as shown here: lesion")
+    assert page.states() == {"node": "saved", "lesion": "not saved"}
+
+
+def test_findings_that_overlap_are_saved_again_without_a_conflict(reading, clean):
+    page = reading("ann")
+    page.draw("liver", (20, 20, 20), 8)
+    page.key("Control+s")
+    page.wait_for_word("Saved: liver")
+    page.draw("lesion 1", (22, 22, 22), 2)
+    page.key("Control+s")
+    page.wait_for_word("Saved: lesion 1")
+    assert page.states() == {"liver": "saved", "lesion 1": "saved"}
+    assert voxels(clean) == {"liver": 504, "lesion 1": 8}
+    page.draw("liver", (20, 20, 20), 9)
+    page.draw("lesion 1", (22, 22, 22), 3)
+    page.key("Control+s")
+    page.wait_for_word("Saved: liver, lesion 1")
+    assert voxels(clean) == {"liver": 729 - 27, "lesion 1": 27}
+    page.page.locator("#findings tbody tr.second").nth(1).get_by_role("button", name="Delete").click()
+    page.wait_for_word("lesion 1 is deleted")
+    assert page.states() == {"liver": "not saved"}  # where the lesion was the label has a hole
+    page.key("Control+s")
+    page.wait_for_word("Saved: liver")
+    assert voxels(clean) == {"liver": 729}
+    page.draw("lesion 2", (22, 22, 22), 3)
+    page.key("Control+s")
+    page.wait_for_word("Saved: lesion 2")
+    page.draw("lesion 2", (22, 22, 22), 2)
+    page.key("Control+s")
+    page.wait_for_word("Saved: lesion 2, liver")
+    assert voxels(clean) == {"liver": 729 - 8, "lesion 2": 8}
+    assert page.states() == {"liver": "saved", "lesion 2": "saved"}

@@ -141,6 +141,29 @@ def test_a_save_names_what_it_replaces(ask, server):
     assert "there is no deleted" in ask("back", {"name": "lesion 1", "file": "../../x.json"}, status=404)["detail"]
 
 
+def test_a_save_says_what_it_changed_and_who_changed_what(ask):
+    organ = np.zeros(SHAPE, bool)
+    organ[4:12, 2:10, 8:17] = True
+    said = ask("save", {"name": "liver", "mask": bits(organ), "reader": "Ann"})
+    (liver,) = said["saved"]
+    assert said["changed"] == [{"name": "liver", "before": "", "after": liver["digest"]}]
+    said = ask("save", {"name": "lesion", "mask": bits(BITS), "reader": "Bob"})
+    now = {one["name"]: one["digest"] for one in said["saved"]}
+    assert said["changed"] == [
+        {"name": "liver", "before": liver["digest"], "after": now["liver"]},
+        {"name": "lesion", "before": "", "after": now["lesion"]},
+    ]
+    elsewhere = np.zeros(SHAPE, bool)
+    elsewhere[20:22, 15:17, 25:28] = True
+    said = ask("save", {"name": "node", "mask": bits(elsewhere), "reader": "Eve"})
+    assert [one["name"] for one in said["changed"]] == ["node"]
+    # what took voxels of the liver was Bob's lesion, whoever saved last
+    told = ask("save", {"name": "liver", "mask": bits(organ), "replaces": liver["digest"]}, status=409)["detail"]
+    assert "'liver' was saved by Bob" in told
+    told = ask("save", {"name": "lesion", "mask": bits(organ), "replaces": ""}, status=409)["detail"]
+    assert "'lesion' was saved by Bob" in told
+
+
 @pytest.mark.parametrize("said", [{"label_info": [{"name": "liver"}]}, {}], ids=["no value", "no name"])
 def test_a_label_that_says_little_of_its_targets_is_changed_and_taken_away(ask, server, said):
     name = said["label_info"][0]["name"] if said else "label 1"

@@ -24,7 +24,7 @@ from lib.http.reading_page import ASSETS, MEDIA_TYPES, POLICY, reading_page
 from lib.http.tokens import may_save, note_reader
 from lib.store.bad_request import BadRequest
 from lib.store.datastore import FINAL, StudyStore
-from lib.store.findings import bring_back, removed_targets, save_target, saved_targets
+from lib.store.findings import bring_back, removed_targets, saved_targets
 from lib.store.kept_text import check_text
 from lib.store.label_quality import said_quality
 from lib.store.mask_files import mask_bits
@@ -148,6 +148,8 @@ def threshold(study: str, body: dict[str, Any] = BODY, user: User = USER) -> JSO
 def save(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSONResponse:
     """Keep a finding: `name`, `mask`, `replaces` (the digest of what was there, "" for nothing), `quality`, `reader`,
     where it came from: its `prompts` and the `weights` that answered them, and its `colour`, three numbers up to 255.
+    The answer says what this save `changed`, as `changed_targets` does: what else differs from what a page saw is not
+    its doing.
 
     Raises:
         BadRequest: no name, a mask that is none.
@@ -175,8 +177,8 @@ def save(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSO
     mask = _mask(body.get("mask"), volume)
     if not mask.any():
         raise BadRequest(f"{said['label']!r} is empty: there is nothing to save")
-    save_target(store, study_id, mask, said)
-    return JSONResponse(_saved(store, study_id, volume), headers=PRIVATE)
+    changed = store.save_target(study_id, FINAL, mask, said)
+    return JSONResponse({**_saved(store, study_id, volume), "changed": changed}, headers=PRIVATE)
 
 
 @router.post("/read/{study}/remove")

@@ -16,11 +16,13 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import requests
 from fastapi import HTTPException
 from monailabel.config import settings
 from monailabel.datastore.local import ImageLabelModel
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
+from numpy.typing import NDArray
 
 from lib.store.archive import Archive, ArchiveSeries
 from lib.store.archive_labels import newest_label
@@ -184,6 +186,14 @@ class ArchiveStore(StudyStore):
         study_id = super().keep_label(image_id, label_filename, label_tag, label_info)
         self._send_final(study_id, str(getattr(label_tag, "value", label_tag)))
         return study_id
+
+    def save_target(
+        self, image_id: str, tag: str, mask: NDArray[np.bool_], said: dict[str, Any]
+    ) -> list[dict[str, str]]:
+        """Keep a target here, and send the label with it, as `save_label` does."""
+        changed = super().save_target(image_id, tag, mask, said)
+        self._send_final(self.study_id(image_id), tag)
+        return changed
 
     def remove_target(self, image_id: str, tag: str, name: str, said: dict[str, Any]) -> None:
         """Take a target out here, and send what is left; no SEG can say that nothing is."""

@@ -38,7 +38,14 @@ from lib.store.owned_keys import (
     sound_label_info,
 )
 from lib.store.reader import READER
-from lib.store.saved_targets import check_replaced, describe_targets, listed_targets, saved_by
+from lib.store.saved_targets import (
+    changed_by,
+    changed_targets,
+    check_replaced,
+    describe_targets,
+    listed_targets,
+    saved_by,
+)
 from lib.store.series_folders import SeriesFolder, find_series_folders
 from lib.store.shared_index import SharedIndex
 from lib.store.volumes import Volumes, write_study_nifti
@@ -51,7 +58,7 @@ logger = logging.getLogger(__name__)
 FINAL = DefaultLabelTag.FINAL.value
 NO_STUDIES = ("labels",)
 CAME_FROM = ("clicks", "weights", "edited", "colour")  # of a target
-SAID_OF_A_TARGET = (*CAME_FROM, "by", "at", "drawn_voxels")
+SAID_OF_A_TARGET = (*CAME_FROM, "by", "at", "drawn_voxels", "changed")
 LOOK_EVERY_S = 5.0  # walking through thousands of DICOM files takes a while
 
 
@@ -221,7 +228,7 @@ class StudyStore(SharedIndex):
             HTTPException: 409 where it replaces another mask than it says, or would leave nothing of a target.
         """
         tag = str(getattr(label_tag, "value", label_tag))
-        quality = said_quality(label_info or {}) or (self.final_quality if tag == FINAL else LOW)
+        quality = self._quality(tag, label_info or {})
         extension = extension_of(label_filename, LABEL_EXTENSIONS)
         if not is_tag(tag):
             raise BadRequest(f"tag must be a plain name without a path, got {tag!r}")
@@ -232,6 +239,25 @@ class StudyStore(SharedIndex):
         label = read_label_map(Path(label_filename), volume)
         self._keep(study_id, tag, label, label_info or {}, volume, quality)
         return study_id
+
+    def save_target(
+        self, image_id: str, tag: str, mask: NDArray[np.bool_], said: dict[str, Any]
+    ) -> list[dict[str, str]]:
+        """Keep a target among the others of a label.
+
+        Args:
+            mask: bool [i, j, k] on the study's grid.
+            said: its `label`, and what else the info of `save_label` may say.
+
+        Returns:
+            What that changed, as `changed_targets` says it.
+
+        Raises:
+            As `save_label`.
+        """
+        quality, study_id = self._quality(tag, said), self.study_id(image_id)
+        volume = self.volumes.study(*self.source(study_id))[0]
+        return self._keep(study_id, tag, LabelMap(mask.astype(np.int16), volume.affine, {}), said, volume, quality)
 
     def remove_target(self, image_id: str, tag: str, name: str, said: dict[str, Any]) -> None:
         """Take one target out of a label map; the map with it moves to .seganypet/replaced.
@@ -253,8 +279,8 @@ class StudyStore(SharedIndex):
 
     def _keep(
         self, study_id: str, tag: str, label: LabelMap, label_info: dict[str, Any], volume: PetVolume, quality: str
-    ) -> None:
-        """Merge a label with what is there and put it in its place."""
+    ) -> list[dict[str, str]]:
+        """Merge a label with what is there and put it in its place; what the save of one target changed."""
         said = {**label_info, "ts": int(time.time()), "reader": READER.get()}
         check_kept(said, "what is said of the label")
         while True:
@@ -270,7 +296,10 @@ class StudyStore(SharedIndex):
                 if entry.get("edited") is False:
                     mask = label.voxels > 0 if entry["name"] == said.get("label") else labelled == entry["idx"]
                     self.last_masks.note_saved(study_id, entry["name"], mask)
-            return
+            return changed_by(str(said.get("label")), info)
+
+    def _quality(self, tag: str, info: dict[str, Any]) -> str:
+        return said_quality(info) or (self.final_quality if tag == FINAL else LOW)
 
     def _label(self, study_id: str, tag: str) -> DataModel | None:
         """What the index says of a label just now, None where there is none; a copy."""
@@ -291,7 +320,7 @@ class StudyStore(SharedIndex):
     ) -> tuple[NDArray[np.int16], dict[str, Any]]:
         """The label map to be kept and what is said of it."""
         known = before.info if before else {}
-        info, mask = dict(said), label.voxels > 0
+        info, mask, changed = dict(said), label.voxels > 0, {}
         if info.get("label"):
             file = self.root / "labels" / tag / f"{study_id}{before.ext if before else ''}"
             old, name = read_label_map(file, volume).voxels if before else None, str(info["label"])
@@ -303,6 +332,7 @@ class StudyStore(SharedIndex):
             else:
                 drawn = {entry["name"]: int(entry.get("drawn_voxels") or 0) for entry in known.get("targets", [])}
                 labelled, info["label_info"] = put_target(mask, name, old, listed, drawn)
+                changed = {"changed": changed_targets(name, old, labelled, info["label_info"])}
         else:
             labelled, info["label_info"] = named_segments(label, said)
         info |= describe_targets(labelled, info, known, volume)
@@ -314,7 +344,8 @@ class StudyStore(SharedIndex):
             if info.get("label") in (None, "", name) or name not in was:
                 saved = mask if info.get("label") == name else labelled == entry["idx"]
                 entry |= came_from or self.last_masks.came_from(study_id, name, saved)
-                entry |= {"by": by, "at": at, "drawn_voxels": int(saved.sum())}
+                mine = changed if info.get("label") == name else {}
+                entry |= {"by": by, "at": at, "drawn_voxels": int(saved.sum()), **mine}
             else:  # another target was saved: what is said of this one stays
                 entry |= {key: was[name][key] for key in SAID_OF_A_TARGET if key in was[name]}
         return labelled, info

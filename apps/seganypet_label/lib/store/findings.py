@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from lib.store.datastore import CAME_FROM, FINAL, StudyStore
 from lib.store.kept_files import PRIVATE
 from lib.store.kept_text import read_kept
 from lib.store.label_maps import read_label_map
-from lib.store.mask_files import mask_bits, mask_bytes, mask_digest
+from lib.store.mask_files import mask_bits, mask_digest
 from lib.store.owned_keys import sound_label_info
 from lib.store.saved_targets import saved_by
 from seganypet.clicks.voxel_set import smallest_box
@@ -59,23 +58,6 @@ def saved_targets(store: StudyStore, study_id: str, volume: PetVolume) -> list[S
     return [
         SavedTarget(dict(entry), voxels == entry["idx"], *saved_by(entry, info)) for entry in info.get("targets", [])
     ]
-
-
-def save_target(store: StudyStore, study_id: str, mask: NDArray[np.bool_], said: dict[str, Any]) -> None:
-    """Keep a target among the others of a study's final label.
-
-    Args:
-        mask: bool [i, j, k] on the study's grid.
-        said: its `label`, who saves it and from where, its `quality`, the digest of the mask that it `replaces`.
-
-    Raises:
-        HTTPException: 409 where that mask is another by now; and as `StudyStore.keep_label`.
-    """
-    volume = store.volumes.study(*store.source(study_id))[0]
-    with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
-        file = Path(folder) / "mask.nii.gz"
-        file.write_bytes(mask_bytes(mask, volume.affine, extension=".nii.gz"))
-        store.keep_label(study_id, str(file), FINAL, said)
 
 
 def removed_targets(store: StudyStore, study_id: str) -> list[dict[str, Any]]:
@@ -123,7 +105,7 @@ def bring_back(store: StudyStore, study_id: str, name: str, file: str, said: dic
     quality = {"quality": entry["quality"]} if entry.get("quality") else {}
     came_from = {key: entry[key] for key in CAME_FROM if key in entry}
     as_it_was = {**said, **quality, "came_from": came_from, "label": name, "replaces": ""}
-    save_target(store, study_id, voxels == entry["idx"], as_it_was)
+    store.save_target(study_id, FINAL, voxels == entry["idx"], as_it_was)
 
 
 def _kept_infos(store: StudyStore, study_id: str) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,34 @@ def listed_targets(labels: NDArray[Any], info: Mapping[str, Any]) -> list[dict[s
     ]
 
 
+def changed_targets(
+    name: str, before: NDArray[Any] | None, after: NDArray[Any], targets: Sequence[Mapping[str, Any]]
+) -> list[dict[str, str]]:
+    """What the save of a target changed: that target, and those that gave voxels to it.
+
+    Args:
+        name: the target's.
+        before: the label map that was there, None where there was none.
+        after: the label map with it.
+        targets: names and values of both.
+
+    Returns:
+        Of each its `name` and the digests of its mask `before` and `after`, "" for none.
+    """
+    was = np.zeros_like(after) if before is None else before
+    touched = set(np.unique(was[was != after]).tolist())
+    return [
+        {"name": entry["name"], "before": _digest(was == entry["idx"]), "after": _digest(after == entry["idx"])}
+        for entry in targets
+        if entry["name"] == name or entry["idx"] in touched
+    ]
+
+
+def changed_by(name: str, info: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What the last save of a target changed, as `changed_targets` said it."""
+    return next((list(one.get("changed", [])) for one in info.get("targets", []) if one["name"] == name), [])
+
+
 def check_replaced(name: str, digest: str, labels: NDArray[Any] | None, info: Mapping[str, Any]) -> None:
     """Refuse to replace a target that is not the one its reader saw.
 
@@ -79,14 +107,20 @@ def check_replaced(name: str, digest: str, labels: NDArray[Any] | None, info: Ma
         HTTPException: 409; the message says who saved the target that is there, and when.
     """
     there = next((entry for entry in info.get("targets", []) if entry["name"] == name), None)
-    found = "" if there is None or labels is None else mask_digest(labels == there["idx"])
+    found = "" if there is None or labels is None else _digest(labels == there["idx"])
     if found == digest:
         return
     if not found:
         raise HTTPException(409, f"{name!r} was deleted by somebody else; save it under its name again to keep yours")
-    by, seconds = saved_by(there or {}, info)
+    made = {"name": name, "after": found}
+    saved = (entry for entry in info["targets"] if any(made.items() <= one.items() for one in entry.get("changed", [])))
+    by, seconds = saved_by(next(saved, there or {}), info)
     at, who = time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds)), by or "somebody"
     raise HTTPException(409, f"{name!r} was saved by {who} at {at} in another form than you saw; nothing was changed")
+
+
+def _digest(mask: NDArray[np.bool_]) -> str:
+    return mask_digest(mask) if mask.any() else ""
 
 
 def describe_targets(

@@ -21,7 +21,7 @@ export class Findings {
     this.past = [];
     this.future = [];
     this.answers = new WeakMap(); // prompts → {mask, numbers}
-    this.kept = new Map(); // id → {name, digest, prompts, by, at, checked}, as it is saved
+    this.kept = new Map(); // id → {name, digest, prompts, by, at, checked, colour}, as it is saved; stale, short
     this.number = 0;
   }
 
@@ -43,7 +43,8 @@ export class Findings {
     if (!this.answer(finding)) {
       return "waiting";
     }
-    const same = kept && ["prompts", "name", "checked", "colour"].every((key) => kept[key] === finding[key]);
+    const there = kept && !kept.stale && !kept.short;
+    const same = there && ["prompts", "name", "checked", "colour"].every((key) => kept[key] === finding[key]);
     return same ? "saved" : "not saved";
   }
 

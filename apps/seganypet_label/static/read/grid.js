@@ -140,6 +140,22 @@ function overlap(mask, other) {
   return held;
 }
 
+/** Whether each voxel of a mask lies in one of the others. */
+export function coveredBy(mask, others) {
+  const near = others.filter(
+    (one) => one && one.low.every((n, axis) => n < mask.low[axis] + mask.size[axis] && mask.low[axis] < n + one.size[axis]),
+  );
+  const [width, height] = mask.size;
+  return mask.data.every((value, n) => {
+    if (!value) {
+      return true;
+    }
+    const voxel = [n % width, Math.floor(n / width) % height, Math.floor(n / (width * height))];
+    const here = voxel.map((v, axis) => v + mask.low[axis]);
+    return near.some((one) => maskHolds(one, here));
+  });
+}
+
 /** A copy whose box also holds `low` to `high` (inclusive). */
 export function grown(mask, low, high) {
   const from = mask ? mask.low.map((n, axis) => Math.min(n, low[axis])) : [...low];

@@ -1,5 +1,6 @@
 // What outlasts the page: findings saved, taken away, brought back, exported.
 
+import { coveredBy } from "./grid.js";
 import { at } from "./page_parts.js";
 import { whenSaved } from "./table.js";
 
@@ -33,42 +34,62 @@ export class Keeping {
       await this.server.post("remove", { name: kept.name, replaces: kept.digest, reader: this.server.reader });
     }
     const { prompts, name, checked, colour } = finding;
-    const { digest, by, at: when } = said.saved.find((one) => one.name === name);
+    const { by, at: when } = said.saved.find((one) => one.name === name) || {};
+    const digest = said.changed.find((one) => one.name === name).after;
     this.reading.findings.kept.set(finding.id, { name, prompts, checked, colour, digest, by, at: when });
-    this.#refreshKept(said);
+    this.#compare(said);
   }
 
-  /** What another finding's save took from those that overlap it changes what is kept of them. */
-  #refreshKept(said) {
-    for (const [id, kept] of this.reading.findings.kept) {
-      const now = said.saved.find((one) => one.name === kept.name);
+  /**
+   * Hold what is kept of each finding against what the server has. What this page's own save changed is known here;
+   * one that somebody else changed is stale, and short is one whose voxels another finding took and gave up again.
+   */
+  #compare({ saved, removed, changed = [] }) {
+    const { kept, answers } = this.reading.findings;
+    const masks = saved.map((one) => this.reading.grid.unpack(one.mask));
+    for (const [id, one] of kept) {
+      const now = saved.find(({ name }) => name === one.name);
       if (!now) {
-        this.reading.findings.kept.delete(id);
-      } else if (now.digest !== kept.digest) {
-        this.reading.findings.kept.set(id, { ...kept, digest: now.digest, prompts: null });
+        kept.delete(id);
+        continue;
       }
+      const own = changed.find(({ name, before }) => name === one.name && before === one.digest);
+      const digest = own ? own.after : one.digest;
+      const mask = answers.get(one.prompts)?.mask;
+      kept.set(id, { ...one, digest, stale: now.digest !== digest, short: Boolean(mask) && !coveredBy(mask, masks) });
     }
-    this.#showRemoved(said.removed);
+    this.#showRemoved(removed);
     this.reading.changed();
   }
 
-  async saveSome(findings) {
-    let count = 0;
-    for (const finding of findings) {
+  /** @param {object[]} earlier findings that were saved just before, and are told with these */
+  async saveSome(chosen, earlier = []) {
+    const { findings } = this.reading;
+    const before = findings.list.filter((one) => findings.state(one) === "saved");
+    for (const finding of chosen) {
       try {
         await this.save(finding);
-        count++;
       } catch (error) {
+        if (error.status === 409) {
+          this.#compare(await this.server.get("saved"));
+        }
         this.reading.say(error.message, true);
-        return;
+        return false;
       }
     }
-    this.reading.say(count ? `Saved: ${findings.map((one) => one.name).join(", ")}` : "Everything is saved.");
+    const lost = before.filter((one) => !chosen.includes(one) && findings.state(one) !== "saved");
+    const said = chosen.length ? `Saved: ${namesOf([...earlier, ...chosen])}` : "Everything is saved.";
+    this.reading.say(lost.length ? `${said}. No longer saved as shown here: ${namesOf(lost)}` : said);
+    return true;
   }
 
-  saveAll() {
-    const open = this.reading.findings.list.filter((one) => this.reading.findings.state(one) !== "saved" && one.prompts.length);
-    this.saveSome(open);
+  async saveAll() {
+    const { findings } = this.reading;
+    const open = findings.list.filter((one) => findings.state(one) !== "saved" && one.prompts.length);
+    if (await this.saveSome(open)) {
+      const short = findings.list.filter((one) => findings.kept.get(one.id)?.short);
+      short.length && (await this.saveSome(short, open));
+    }
   }
 
   /** Take a finding away, also where it is saved; it can be brought back. */
@@ -84,7 +105,7 @@ export class Keeping {
           reader: this.server.reader,
         });
         findings.kept.delete(id);
-        this.#showRemoved(said.removed);
+        this.#compare(said);
       }
       findings.remove(id);
       this.reading.say(`${name} is deleted. Undo, or bring it back below where it was saved.`);
@@ -144,4 +165,8 @@ export class Keeping {
       this.reading.say(error.message, true);
     }
   }
+}
+
+function namesOf(findings) {
+  return findings.map((one) => one.name).join(", ");
 }
