@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -157,3 +158,89 @@ def test_findings_that_overlap_are_saved_again_without_a_conflict(reading, clean
     page.wait_for_word("Saved: lesion 2, liver")
     assert voxels(clean) == {"liver": 729 - 8, "lesion 2": 8}
     assert page.states() == {"liver": "saved", "lesion 2": "saved"}
+
+
+def rename(page: ReadingPage, name: str, row: int = 0) -> None:
+    field = page.page.locator("#findings input.name").nth(row)
+    field.fill(name)
+    field.press("Enter")
+
+
+def test_a_saved_finding_is_renamed(reading, clean):
+    page = reading("ann")
+    page.draw("node", (20, 20, 20), 2)
+    page.key("Control+s")
+    page.wait_for_word("Saved: node")
+    rename(page, "axillary node")
+    page.key("Control+s")
+    page.wait_for_word("Saved: axillary node")
+    assert page.states() == {"axillary node": "saved"}
+    assert voxels(clean) == {"axillary node": 8}
+    page.draw("axillary node", (20, 20, 20), 3)
+    rename(page, "neck node")
+    page.key("Control+s")
+    page.wait_for_word("Saved: neck node")
+    assert voxels(clean) == {"neck node": 27}
+    page.key("Control+z")
+    page.key("Control+s")
+    page.wait_for_word("Saved: axillary node")
+    assert voxels(clean) == {"axillary node": 27}
+
+
+def test_another_name_keeps_what_somebody_else_saved_and_ones_own(reading, clean, second):
+    page = reading("ann")
+    save_two(page)
+    other = second()
+    other.draw("lesion", (39, 39, 19), 6)
+    other.key("Control+s")
+    other.wait_for_word("Saved: lesion")
+    page.draw("lesion", (50, 40, 20), 3)
+    page.key("Control+s")
+    page.wait_for_word("Give yours another name to keep both")
+    rename(page, "lesion 2", row=1)
+    page.key("Control+s")
+    page.wait_for_word("Saved: lesion 2")
+    assert voxels(clean) == {"node": 8, "lesion": 216, "lesion 2": 27}
+
+
+def test_a_save_whose_answer_was_lost_or_that_is_pressed_twice_is_no_conflict(reading, clean):
+    page = reading("ann")
+    page.draw("liver", (20, 20, 20), 8)
+    page.key("Control+s")
+    page.wait_for_word("Saved: liver")
+    sent = []
+
+    def lose_the_first(route):
+        sent.append(route.fetch())
+        route.abort() if len(sent) == 1 else route.fulfill(response=sent[-1])
+
+    page.page.route("**/save", lose_the_first)
+    page.draw("lesion 1", (22, 22, 22), 2)
+    page.key("Control+s")
+    page.key("Control+s")
+    page.wait_for_word("Everything is saved")
+    assert [answer.status for answer in sent] == [200, 200]
+    page.page.unroute("**/save")
+    assert page.states() == {"liver": "saved", "lesion 1": "saved"}
+    page.draw("liver", (20, 20, 20), 9)
+    page.draw("lesion 1", (22, 22, 22), 3)
+    page.key("Control+s")
+    page.wait_for_word("Saved: liver, lesion 1")
+    assert voxels(clean) == {"liver": 729 - 27, "lesion 1": 27}
+
+
+def test_what_is_drawn_while_a_save_is_on_its_way_is_saved_next(reading, clean):
+    page = reading("ann")
+
+    def late(route):
+        time.sleep(0.5)
+        route.continue_()
+
+    page.page.route("**/save", late)
+    page.draw("node", (20, 20, 20), 2)
+    page.key("Control+s")
+    page.draw("node", (20, 20, 20), 3)
+    page.key("Control+s")
+    page.page.unroute("**/save")
+    page.page.wait_for_selector('#findings tr[data-state="saved"]')
+    assert voxels(clean) == {"node": 27}

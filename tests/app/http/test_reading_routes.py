@@ -158,10 +158,62 @@ def test_a_save_says_what_it_changed_and_who_changed_what(ask):
     said = ask("save", {"name": "node", "mask": bits(elsewhere), "reader": "Eve"})
     assert [one["name"] for one in said["changed"]] == ["node"]
     # what took voxels of the liver was Bob's lesion, whoever saved last
-    told = ask("save", {"name": "liver", "mask": bits(organ), "replaces": liver["digest"]}, status=409)["detail"]
-    assert "'liver' was saved by Bob" in told
+    smaller = organ.copy()
+    smaller[4] = False
+    again = {"name": "liver", "mask": bits(smaller), "replaces": liver["digest"]}
+    assert "'liver' was saved by Bob" in ask("save", again, status=409)["detail"]
+    # as it is asked for it stands there, under the lesion
+    said = ask("save", {**again, "mask": bits(organ)})
+    assert said["changed"] == [{"name": "liver", "before": "", "after": now["liver"]}]
     told = ask("save", {"name": "lesion", "mask": bits(organ), "replaces": ""}, status=409)["detail"]
     assert "'lesion' was saved by Bob" in told
+
+
+def test_a_finding_is_renamed_in_one_write(ask, server):
+    first = {"name": "node", "mask": bits(BITS), "reader": "Ann"}
+    (saved,) = ask("save", first)["saved"]
+    smaller = BITS.copy()
+    smaller[6] = False
+    old = {"name": "node", "digest": saved["digest"]}
+    wrong = {**first, "name": "axillary node", "renames": {**old, "digest": "0" * 24}}
+    assert "in another form" in ask("save", wrong, status=409)["detail"]
+    assert about(server)["saved"] == [saved]
+    new = {**first, "name": "axillary node", "mask": bits(smaller), "renames": old}
+    said = ask("save", new)
+    (renamed,) = said["saved"]
+    assert (renamed["name"], renamed["tracking_uid"]) == ("axillary node", saved["tracking_uid"])
+    assert np.array_equal(unpacked(renamed["mask"]), smaller)
+    own = {"name": "axillary node", "before": saved["digest"], "after": renamed["digest"]}
+    assert said["changed"] == [own]
+    # its answer was lost, and it is asked again
+    assert ask("save", new) == {**said, "changed": [{**own, "before": ""}]}
+    # a name that another finding has is not taken from it
+    elsewhere = np.zeros(SHAPE, bool)
+    elsewhere[20:22, 15:17, 25:28] = True
+    (_, other) = ask("save", {"name": "spleen", "mask": bits(elsewhere)})["saved"]
+    taken = {**new, "name": "axillary node", "renames": {"name": "spleen", "digest": other["digest"]}}
+    assert "in another form" in ask("save", taken, status=409)["detail"]
+    gone = {**new, "name": "neck node", "renames": old}
+    assert "'node' was deleted by somebody else" in ask("save", gone, status=409)["detail"]
+    for renames in ("node", {"name": "node"}, {"name": "node", "digest": 5}, {"name": "neck node", "digest": "0"}):
+        assert "renames must be" in ask("save", {**gone, "renames": renames}, status=400)["detail"]
+
+
+def test_what_stands_there_already_is_saved_and_what_is_gone_is_removed(ask, server):
+    organ = np.zeros(SHAPE, bool)
+    organ[4:12, 2:10, 8:17] = True
+    ask("save", {"name": "liver", "mask": bits(organ)})
+    lesion = {"name": "lesion", "mask": bits(BITS), "prompts": [{"ijk": HOT_CENTRE}], "colour": [0, 158, 115]}
+    said = ask("save", lesion)
+    assert ask("save", lesion) == said  # nothing is written, and what the first changed is told again
+    for other in ({"quality": "high"}, {"colour": [230, 159, 0]}, {"prompts": []}, {"mask": bits(organ)}):
+        assert "in another form" in ask("save", {**lesion, **other}, status=409)["detail"]
+    (before, now) = said["saved"]
+    left = ask("remove", {"name": "lesion", "replaces": now["digest"]})
+    assert left["saved"] == [before]
+    assert ask("remove", {"name": "lesion", "replaces": now["digest"]}) == left
+    requests.delete(f"{server.url}/datastore/label?id=ann_pet&tag=final", timeout=30)
+    assert ask("remove", {"name": "liver", "replaces": before["digest"]})["saved"] == []
 
 
 @pytest.mark.parametrize("said", [{"label_info": [{"name": "liver"}]}, {}], ids=["no value", "no name"])

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pydicom
 import pytest
 import requests
 from archive_client import Client
-from lib.store.archive import Archive
+from fastapi import HTTPException
+from lib.store.archive import Archive, ArchiveSeries
 from lib.store.archive_store import ArchiveStore
+from lib.store.datastore import FINAL
 from lib.store.volumes import Volumes
+from small_studies import DICOM_AFFINE, SHAPE, hot_block
+
+from seganypet.pet import write_pet_dicom_series
 
 
 def test_what_was_known_stays_and_what_came_is_listed(tmp_path):
@@ -22,3 +32,52 @@ def test_what_was_known_stays_and_what_came_is_listed(tmp_path):
     client.away = False
     store.refresh()
     assert (sorted(store.list_images()), store.answered) == (["1.2.1", "1.2.2"], True)
+
+
+class Taking:
+    """An archive of one series, which takes a SEG while it is there."""
+
+    url = "http://archive.invalid/dicom-web"
+
+    def __init__(self, folder: Path) -> None:
+        self.files = write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder)
+        self.uid = str(pydicom.dcmread(self.files[0]).SeriesInstanceUID)
+        self.away, self.taken = False, 0
+
+    def pet_series(self) -> list[ArchiveSeries]:
+        return [ArchiveSeries(self.uid, "1.2", 0, {})]
+
+    def fetch(self, study_uid: str, uid: str, folder: Path, *, listed: int = 0) -> int:
+        shutil.copytree(self.files[0].parent, folder, dirs_exist_ok=True)
+        return len(self.files)
+
+    def segmentations(self, study_uid: str) -> list[str]:
+        return []
+
+    def store(self, file: Path) -> dict[str, str]:
+        if self.away:
+            raise requests.ConnectionError("refused")
+        self.taken += 1
+        return {"series_uid": f"1.2.{self.taken}"}
+
+
+def test_a_label_that_did_not_arrive_is_sent_when_it_is_saved_again_and_then_no_more(tmp_path):
+    archive = Taking(tmp_path / "archive")
+    store = ArchiveStore(archive, tmp_path / "cache", Volumes(10**9))
+    mask = np.zeros(SHAPE, bool)
+    mask[2:5, 2:5, 2:5] = True
+    said = {"label": "node", "replaces": ""}
+    archive.away = True
+    with pytest.raises(HTTPException) as refused:
+        store.save_target(archive.uid, FINAL, mask, said)
+    assert refused.value.status_code == 502
+    archive.away = False
+    for _ in range(2):
+        (changed,) = store.save_target(archive.uid, FINAL, mask, said)
+        assert archive.taken == 1
+    assert store.get_label_info(archive.uid, FINAL)["seg"] == {"series_uid": "1.2.1"}
+    store.save_target(archive.uid, FINAL, ~mask, {"label": "rest", "replaces": ""})
+    assert archive.taken == 2
+    for _ in range(2):
+        store.remove_target(archive.uid, FINAL, "node", {"replaces": changed["after"]})
+        assert archive.taken == 3

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from fastapi import APIRouter, Body, Depends, HTTPException
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.interfaces.exception import LabelNotFoundException
 from monailabel.interfaces.utils.app import app_instance
 from numpy.typing import NDArray
 
@@ -146,7 +148,8 @@ def threshold(study: str, body: dict[str, Any] = BODY, user: User = USER) -> JSO
 
 @router.post("/read/{study}/save")
 def save(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSONResponse:
-    """Keep a finding: `name`, `mask`, `replaces` (the digest of what was there, "" for nothing), `quality`, `reader`,
+    """Keep a finding: `name`, `mask`, `replaces` (the digest of what was there, "" for nothing), what it `renames` (a
+    `name` with its `digest`: that finding gets this name and mask in the same write), `quality`, `reader`,
     where it came from: its `prompts` and the `weights` that answered them, and its `colour`, three numbers up to 255.
     The answer says what this save `changed`, as `changed_targets` does: what else differs from what a page saw is not
     its doing.
@@ -162,6 +165,8 @@ def save(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSO
     volume = app.access.study(study_id).volume
     said = {**_said(body), "label": _name(body), "model": app.options.model}
     said["replaces"] = str(body.get("replaces") or "")
+    if body.get("renames"):
+        said["renames"] = body["renames"]
     if body.get("quality"):
         said["quality"] = body["quality"]
     said_quality(said)
@@ -183,7 +188,7 @@ def save(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSO
 
 @router.post("/read/{study}/remove")
 def remove(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSONResponse:
-    """Take a saved finding away: `name` and `replaces`. It can be brought back.
+    """Take a saved finding away: `name` and `replaces`. It can be brought back; one that is gone already stays so.
 
     Raises:
         HTTPException: 409 where the finding is another by now.
@@ -192,7 +197,9 @@ def remove(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> J
     app: SegAnyPETApp = app_instance()
     store = _store(app)
     study_id = store.study_id(study)
-    store.remove_target(study_id, FINAL, _name(body), {**_said(body), "replaces": str(body.get("replaces") or "")})
+    said = {**_said(body), "replaces": str(body.get("replaces") or "")}
+    with suppress(LabelNotFoundException):  # removed as a whole: this finding with it
+        store.remove_target(study_id, FINAL, _name(body), said)
     return JSONResponse(_saved(store, study_id, app.access.study(study_id).volume), headers=PRIVATE)
 
 

@@ -214,6 +214,8 @@ class ArchiveStore(StudyStore):
         volume = self.volumes.study(*self.source(study_id))[0]
         with self._sending[study_id], tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
             label, info = self._copy_of_label(study_id, tag, Path(folder))
+            if "problem" not in info.get("seg", {"problem": "not sent yet"}):
+                return  # nothing was changed, and this label's SEG arrived before
             file = Path(folder) / "seg.dcm"
             try:
                 if not write_label_seg(label, info, volume, file):

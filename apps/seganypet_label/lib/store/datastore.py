@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,12 @@ from numpy.typing import NDArray
 from lib.store.bad_request import BadRequest
 from lib.store.kept_files import PRIVATE, keep, keep_a_copy, put_aside, remove_drafts
 from lib.store.kept_text import check_kept, read_kept
-from lib.store.label_maps import named_segments, narrow, put_target, read_label_map, take_target
+from lib.store.label_maps import named_segments, narrow, read_label_map
 from lib.store.label_quality import LOW, give_quality, said_quality
 from lib.store.last_masks import LastMasks
 from lib.store.mask_files import nifti_bytes
 from lib.store.names import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, extension_of, is_study_id, is_tag
+from lib.store.one_target import place_target
 from lib.store.owned_keys import (
     DICOM,
     check_image_info,
@@ -38,14 +40,7 @@ from lib.store.owned_keys import (
     sound_label_info,
 )
 from lib.store.reader import READER
-from lib.store.saved_targets import (
-    changed_by,
-    changed_targets,
-    check_replaced,
-    describe_targets,
-    listed_targets,
-    saved_by,
-)
+from lib.store.saved_targets import describe_targets, saved_by
 from lib.store.series_folders import SeriesFolder, find_series_folders
 from lib.store.shared_index import SharedIndex
 from lib.store.volumes import Volumes, write_study_nifti
@@ -58,6 +53,7 @@ logger = logging.getLogger(__name__)
 FINAL = DefaultLabelTag.FINAL.value
 NO_STUDIES = ("labels",)
 CAME_FROM = ("clicks", "weights", "edited", "colour")  # of a target
+ASKED_OF_A_TARGET = ("replaces", "renames", "removed", "came_from")  # not kept beside a label
 SAID_OF_A_TARGET = (*CAME_FROM, "by", "at", "drawn_voxels", "changed")
 LOOK_EVERY_S = 5.0  # walking through thousands of DICOM files takes a while
 
@@ -219,8 +215,8 @@ class StudyStore(SharedIndex):
 
         A label whose info names one target, `{"label": "spleen"}`, is put into the label map that is there, beside the
         other targets; any other label takes its place. Where targets overlap, lesions and smaller ones stay on top.
-        Info may say a `quality`, of what is saved, and which mask of that target it `replaces`, by its digest, "" for
-        none.
+        Info may say a `quality`, of what is saved, which mask of that target it `replaces`, by its digest, "" for none,
+        and which target it `renames`, {"name": ..., "digest": ...}. What stands there as it is asked for is left so.
 
         Raises:
             ImageNotFoundException: there is no such study.
@@ -260,7 +256,7 @@ class StudyStore(SharedIndex):
         return self._keep(study_id, tag, LabelMap(mask.astype(np.int16), volume.affine, {}), said, volume, quality)
 
     def remove_target(self, image_id: str, tag: str, name: str, said: dict[str, Any]) -> None:
-        """Take one target out of a label map; the map with it moves to .seganypet/replaced.
+        """Take one target out of a label map; the map with it moves to .seganypet/replaced. One that is gone stays so.
 
         Args:
             said: who and from where; which mask it `replaces`.
@@ -286,7 +282,10 @@ class StudyStore(SharedIndex):
         while True:
             # reading, packing and measuring take half a second: no click waits for them, so none of it is locked
             before = self._label(study_id, tag)
-            labelled, info = self._merged(study_id, tag, label, said, before, volume, quality)
+            merged = self._merged(study_id, tag, label, said, before, volume, quality)
+            if isinstance(merged, list):
+                return merged
+            labelled, info = merged
             content = nifti_bytes(narrow(labelled), volume.affine)
             with self._lock, self._saving:
                 if self._label(study_id, tag) != before:
@@ -296,7 +295,8 @@ class StudyStore(SharedIndex):
                 if entry.get("edited") is False:
                     mask = label.voxels > 0 if entry["name"] == said.get("label") else labelled == entry["idx"]
                     self.last_masks.note_saved(study_id, entry["name"], mask)
-            return changed_by(str(said.get("label")), info)
+            changed = (entry.get("changed", []) for entry in info["targets"] if entry["name"] == said.get("label"))
+            return list(next(changed, []))
 
     def _quality(self, tag: str, info: dict[str, Any]) -> str:
         return said_quality(info) or (self.final_quality if tag == FINAL else LOW)
@@ -317,27 +317,23 @@ class StudyStore(SharedIndex):
         before: DataModel | None,
         volume: PetVolume,
         quality: str,
-    ) -> tuple[NDArray[np.int16], dict[str, Any]]:
-        """The label map to be kept and what is said of it."""
-        known = before.info if before else {}
-        info, mask, changed = dict(said), label.voxels > 0, {}
+    ) -> tuple[NDArray[np.int16], dict[str, Any]] | list[dict[str, str]]:
+        """The label map to be kept and what is said of it; what was changed before where nothing is to be done."""
+        known: Mapping[str, Any] = before.info if before else {}
+        info = {key: value for key, value in said.items() if key not in ASKED_OF_A_TARGET}
+        mask, changed = label.voxels > 0, {}
         if info.get("label"):
             file = self.root / "labels" / tag / f"{study_id}{before.ext if before else ''}"
-            old, name = read_label_map(file, volume).voxels if before else None, str(info["label"])
-            listed = [] if old is None else listed_targets(old, known)
-            if "replaces" in info:
-                check_replaced(name, str(info.pop("replaces")), old, known)
-            if info.pop("removed", False) and old is not None:
-                labelled, info["label_info"] = take_target(name, old, listed)
-            else:
-                drawn = {entry["name"]: int(entry.get("drawn_voxels") or 0) for entry in known.get("targets", [])}
-                labelled, info["label_info"] = put_target(mask, name, old, listed, drawn)
-                changed = {"changed": changed_targets(name, old, labelled, info["label_info"])}
+            placed = place_target(mask, said, read_label_map(file, volume).voxels if before else None, known, quality)
+            if isinstance(placed, list):
+                return placed
+            labelled, info["label_info"], known = placed.voxels, placed.label_info, placed.known
+            changed = {"changed": placed.changed}
         else:
             labelled, info["label_info"] = named_segments(label, said)
         info |= describe_targets(labelled, info, known, volume)
         give_quality(info, quality, known)
-        was, came_from = {entry["name"]: entry for entry in known.get("targets", [])}, info.pop("came_from", None)
+        was, came_from = {entry["name"]: entry for entry in known.get("targets", [])}, said.get("came_from")
         by, at = saved_by({}, info)
         for entry in info["targets"]:
             name = entry["name"]

@@ -89,11 +89,6 @@ def changed_targets(
     ]
 
 
-def changed_by(name: str, info: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What the last save of a target changed, as `changed_targets` said it."""
-    return next((list(one.get("changed", [])) for one in info.get("targets", []) if one["name"] == name), [])
-
-
 def check_replaced(name: str, digest: str, labels: NDArray[Any] | None, info: Mapping[str, Any]) -> None:
     """Refuse to replace a target that is not the one its reader saw.
 
@@ -111,7 +106,7 @@ def check_replaced(name: str, digest: str, labels: NDArray[Any] | None, info: Ma
     if found == digest:
         return
     if not found:
-        raise HTTPException(409, f"{name!r} was deleted by somebody else; save it under its name again to keep yours")
+        raise HTTPException(409, f"{name!r} was deleted by somebody else; save yours again to keep it")
     made = {"name": name, "after": found}
     saved = (entry for entry in info["targets"] if any(made.items() <= one.items() for one in entry.get("changed", [])))
     by, seconds = saved_by(next(saved, there or {}), info)

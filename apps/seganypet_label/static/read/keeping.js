@@ -9,10 +9,20 @@ export class Keeping {
   constructor(reading, server) {
     this.reading = reading;
     this.server = server;
+    this.last = Promise.resolve();
   }
 
-  async save(finding) {
+  /** One after the other: what a save has to name is known when the one before it is done. */
+  #inTurn(work) {
+    const done = this.last.then(work);
+    this.last = done.catch(() => {});
+    return done;
+  }
+
+  /** A finding that has another name than it is kept under takes the kept one along, unless somebody changed that. */
+  async #save(finding) {
     const kept = this.reading.findings.kept.get(finding.id);
+    const same = kept && kept.name === finding.name;
     const answer = this.reading.findings.answer(finding);
     if (!finding.name) {
       throw new Error("A finding needs a name before it is saved.");
@@ -23,16 +33,14 @@ export class Keeping {
     const said = await this.server.post("save", {
       name: finding.name,
       mask: this.reading.grid.pack(answer.mask),
-      replaces: kept && kept.name === finding.name ? kept.digest : "",
+      replaces: same ? kept.digest : "",
+      renames: kept && !same && !kept.stale ? { name: kept.name, digest: kept.digest } : null,
       prompts: finding.prompts,
       weights: answer.numbers.weights,
       quality: finding.checked ? "high" : "low",
       colour: finding.colour,
       reader: this.server.reader,
     });
-    if (kept && kept.name !== finding.name) {
-      await this.server.post("remove", { name: kept.name, replaces: kept.digest, reader: this.server.reader });
-    }
     const { prompts, name, checked, colour } = finding;
     const { by, at: when } = said.saved.find((one) => one.name === name) || {};
     const digest = said.changed.find((one) => one.name === name).after;
@@ -62,18 +70,36 @@ export class Keeping {
     this.reading.changed();
   }
 
+  /** @param {object[]} findings as they are when this is asked for */
+  saveSome(findings) {
+    return this.#inTurn(() => this.#saveEach(findings));
+  }
+
+  saveAll() {
+    const { findings } = this.reading;
+    return this.#inTurn(async () => {
+      const open = findings.list.filter((one) => findings.state(one) !== "saved" && one.prompts.length);
+      if (await this.#saveEach(open)) {
+        const short = findings.list.filter((one) => findings.kept.get(one.id)?.short);
+        short.length && (await this.#saveEach(short, open));
+      }
+    });
+  }
+
   /** @param {object[]} earlier findings that were saved just before, and are told with these */
-  async saveSome(chosen, earlier = []) {
+  async #saveEach(chosen, earlier = []) {
     const { findings } = this.reading;
     const before = findings.list.filter((one) => findings.state(one) === "saved");
     for (const finding of chosen) {
       try {
-        await this.save(finding);
+        await this.#save(finding);
       } catch (error) {
+        this.reading.say(error.message, true);
         if (error.status === 409) {
           this.#compare(await this.server.get("saved"));
+          const both = findings.kept.get(finding.id)?.stale ? ". Give yours another name to keep both." : "";
+          this.reading.say(error.message + both, true);
         }
-        this.reading.say(error.message, true);
         return false;
       }
     }
@@ -83,20 +109,18 @@ export class Keeping {
     return true;
   }
 
-  async saveAll() {
-    const { findings } = this.reading;
-    const open = findings.list.filter((one) => findings.state(one) !== "saved" && one.prompts.length);
-    if (await this.saveSome(open)) {
-      const short = findings.list.filter((one) => findings.kept.get(one.id)?.short);
-      short.length && (await this.saveSome(short, open));
-    }
+  /** Take a finding away, also where it is saved; it can be brought back. */
+  remove(id) {
+    return this.#inTurn(() => this.#remove(id));
   }
 
-  /** Take a finding away, also where it is saved; it can be brought back. */
-  async remove(id) {
+  async #remove(id) {
     const { findings } = this.reading;
     const kept = findings.kept.get(id);
-    const { name } = findings.list.find((one) => one.id === id);
+    const finding = findings.list.find((one) => one.id === id);
+    if (!finding) {
+      return; // it went meanwhile
+    }
     try {
       if (kept) {
         const said = await this.server.post("remove", {
@@ -108,7 +132,7 @@ export class Keeping {
         this.#compare(said);
       }
       findings.remove(id);
-      this.reading.say(`${name} is deleted. Undo, or bring it back below where it was saved.`);
+      this.reading.say(`${finding.name} is deleted. Undo, or bring it back below where it was saved.`);
     } catch (error) {
       this.reading.say(error.message, true);
     }
@@ -127,7 +151,7 @@ export class Keeping {
       const row = document.createElement("li");
       const bring = document.createElement("button");
       Object.assign(bring, { type: "button", textContent: "Bring back" });
-      bring.addEventListener("click", () => this.#bringBack(one));
+      bring.addEventListener("click", () => this.#inTurn(() => this.#bringBack(one)));
       row.append(`${one.name}, saved ${whenSaved(one.at)}${one.by ? ` by ${one.by}` : ""} `, bring);
       return row;
     });
