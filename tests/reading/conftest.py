@@ -49,6 +49,7 @@ def segmenter() -> ClickSegmenter:
 def browser() -> Iterator[Any]:
     """A page of a browser, one for the tests of a file."""
     with chromium_page(1366, 768) as page:
+        page.on("dialog", lambda dialog: dialog.accept())  # what is not saved is left
         yield page
 
 
@@ -58,7 +59,6 @@ def reading(browser: Any, reading_server: Server) -> Iterator[Any]:
     opened: list[ReadingPage] = []
 
     def open_study(study: str) -> ReadingPage:
-        browser.on("dialog", lambda dialog: dialog.accept())
         opened.append(ReadingPage(browser, f"{reading_server.url}/read/{study}"))
         return opened[-1]
 

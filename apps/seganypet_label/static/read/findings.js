@@ -48,10 +48,11 @@ export class Findings {
     return same ? "saved" : "not saved";
   }
 
-  begin(name) {
+  /** @param {boolean} active whether it is the one worked on from now on */
+  begin(name, active = true) {
     const id = ++this.number;
     const finding = { id, name, colour: COLOURS[(id - 1) % COLOURS.length], prompts: [], hidden: false, checked: false };
-    this.#apply([...this.list, finding], id);
+    this.#apply([...this.list, finding], active ? id : this.activeId);
     return finding;
   }
 
@@ -126,9 +127,13 @@ export class Findings {
     this.#travel(this.future, this.past);
   }
 
-  /** Take the newest prompt of a finding back, which the server refused. */
-  withdraw(id, prompts) {
-    this.list = this.list.map((one) => (one.prompts === prompts ? { ...one, prompts: prompts.slice(0, -1) } : one));
+  /** Take a prompt of a finding back, which the server refused; others may have followed it. */
+  withdraw(id, refused) {
+    this.list = this.list.map((one) =>
+      one.id === id && one.prompts.includes(refused)
+        ? { ...one, prompts: one.prompts.filter((prompt) => prompt !== refused) }
+        : one,
+    );
     this.changed();
   }
 

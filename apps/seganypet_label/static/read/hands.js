@@ -45,7 +45,7 @@ function listenToView(reading, view) {
     const paints = (reading.tool === "brush" || reading.tool === "eraser") && event.button === 0 && !event.shiftKey;
     if (paints && (reading.findings.active || reading.tool === "brush")) {
       down.paints = true;
-      reading.paintBegins(view.voxelAt(event, reading.cross), view);
+      down = reading.paintBegins(view.voxelAt(event, reading.cross), view) ? down : null;
     }
   });
   canvas.addEventListener("pointermove", (event) => {

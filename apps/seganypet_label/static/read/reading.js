@@ -37,6 +37,9 @@ export class Reading {
     this.mip = new Mip(document.querySelector("canvas[data-view=mip]"), this.grid);
     this.table = new Table(at("findings"), this.#acts());
     this.asking = new Set(); // ids of findings that wait for an answer
+    this.thresholds = Promise.resolve(); // the last one that was asked for
+    this.unbegun = null; // the finding that a threshold on its way will begin
+    this.painting = null; // id of the finding that is painted in
     this.lastView = this.views[0];
     this.#describe();
     this.setWindow(about.suv ? 7 : this.#automaticWindow());
@@ -106,9 +109,8 @@ export class Reading {
     const shown = this.allHidden ? [] : this.findings.list.filter((one) => !one.hidden);
     const painted = shown.map((one) => {
       const active = one.id === this.findings.activeId;
-      const painting = active && this.painting;
       return {
-        mask: painting ? this.brush.mask : this.findings.shown(one)?.mask,
+        mask: one.id === this.painting ? this.brush.mask : this.findings.shown(one)?.mask,
         colour: one.colour,
         active,
         clicks: one.prompts
@@ -170,7 +172,7 @@ export class Reading {
       });
     } catch (error) {
       this.say(error.message, true);
-      this.findings.withdraw(finding.id, prompts);
+      this.findings.withdraw(finding.id, prompts.at(-1));
       if (!(error instanceof Refusal)) {
         throw error;
       }
@@ -205,55 +207,74 @@ export class Reading {
     this.findings.add({ type: "click", ijk: this.grid.toStudy(voxel), positive });
   }
 
-  begin() {
+  begin(active = true) {
     const taken = new Set(this.findings.list.map((one) => one.name));
     let number = 1;
     while (taken.has(`lesion ${number}`)) {
       number++;
     }
-    this.findings.begin(`lesion ${number}`);
+    return this.findings.begin(`lesion ${number}`, active);
   }
 
-  async threshold(voxel, rule) {
+  /** The region of a threshold, for the finding that is worked on now, whatever is when the answer comes. */
+  threshold(voxel, rule) {
     if (!this.grid.holds(voxel)) {
       return;
     }
     this.cross = voxel;
+    const into = this.findings.active ? { id: this.findings.activeId } : (this.unbegun ??= { id: null });
+    this.thresholds = this.thresholds.then(() => this.#findRegion(voxel, rule, into));
+  }
+
+  async #findRegion(voxel, rule, into) {
     try {
       const mask = await this.server.post("threshold", { ijk: this.grid.toStudy(voxel), rule });
       if (!mask.bits) {
         this.say("Nothing within 2 cm of the click reaches that value.", true);
         return;
       }
-      if (!this.findings.active) {
-        this.begin();
+      if (into.id === null) {
+        into.id = this.begin(!this.findings.active).id;
+        this.unbegun = null;
       }
-      this.replaceMask(mask);
+      this.replaceMask(mask, into.id);
     } catch (error) {
       this.say(error.message, true);
     }
   }
 
-  replaceMask(mask) {
-    const active = this.findings.active;
-    const before = this.findings.answer(active) ? active.prompts : active.before;
-    this.findings.change(active.id, { prompts: [{ type: "mask", ...mask }], before });
+  replaceMask(mask, id = this.findings.activeId) {
+    const finding = this.findings.list.find((one) => one.id === id);
+    if (!finding) {
+      this.say("The finding was deleted before its region came.", true);
+      return;
+    }
+    const before = this.findings.answer(finding) ? finding.prompts : finding.before;
+    this.findings.change(id, { prompts: [{ type: "mask", ...mask }], before });
   }
 
+  /** @returns {boolean} whether a stroke has begun */
   paintBegins(voxel, view) {
     if (!this.findings.active) {
       this.begin();
     }
-    this.painting = true;
-    this.brush.begin(this.findings.shown(this.findings.active)?.mask, this.tool === "brush");
+    const { active } = this.findings;
+    if (!this.findings.answer(active) && active.prompts.length) {
+      this.say(`Wait for the answer to what you did in ${active.name} before you paint there.`, true);
+      return false;
+    }
+    this.painting = active.id;
+    this.brush.begin(this.findings.shown(active)?.mask, this.tool === "brush");
     this.brush.to(voxel, view.plane);
     this.redraw();
+    return true;
   }
 
   paintEnds() {
-    this.painting = false;
+    const id = this.painting;
+    this.painting = null;
     if (this.brush.mask) {
-      this.replaceMask(this.grid.pack(this.brush.mask));
+      this.replaceMask(this.grid.pack(this.brush.mask), id);
     }
   }
 
