@@ -244,3 +244,18 @@ def test_what_is_drawn_while_a_save_is_on_its_way_is_saved_next(reading, clean):
     page.page.unroute("**/save")
     page.page.wait_for_selector('#findings tr[data-state="saved"]')
     assert voxels(clean) == {"node": 27}
+
+
+def test_a_finding_that_is_refused_does_not_keep_the_others_from_being_saved(reading, clean, second):
+    page = reading("ann")
+    save_two(page)
+    other = second()
+    other.draw("node", (20, 20, 20), 4)
+    other.key("Control+s")
+    other.wait_for_word("Saved: node")
+    page.draw("node", (20, 20, 20), 3)
+    page.draw("lesion", (40, 40, 20), 5)
+    page.key("Control+s")
+    page.wait_for_word("Saved: lesion. 'node' was saved by Reader Two")
+    assert voxels(clean) == {"node": 64, "lesion": 125}
+    assert page.states() == {"node": "not saved", "lesion": "saved"}

@@ -90,23 +90,33 @@ export class Keeping {
   async #saveEach(chosen, earlier = []) {
     const { findings } = this.reading;
     const before = findings.list.filter((one) => findings.state(one) === "saved");
+    const saved = [...earlier];
+    const refused = new Set();
     for (const finding of chosen) {
       try {
         await this.#save(finding);
+        saved.push(finding);
       } catch (error) {
-        this.reading.say(error.message, true);
-        if (error.status === 409) {
-          this.#compare(await this.server.get("saved"));
-          const both = findings.kept.get(finding.id)?.stale ? ". Give yours another name to keep both." : "";
-          this.reading.say(error.message + both, true);
+        refused.add(error.message + (await this.#wayOut(error, finding)));
+        if (error.status >= 500) {
+          break; // no answer to this finding alone
         }
-        return false;
       }
     }
     const lost = before.filter((one) => !chosen.includes(one) && findings.state(one) !== "saved");
-    const said = chosen.length ? `Saved: ${namesOf([...earlier, ...chosen])}` : "Everything is saved.";
-    this.reading.say(lost.length ? `${said}. No longer saved as shown here: ${namesOf(lost)}` : said);
-    return true;
+    const words = [saved.length ? `Saved: ${namesOf(saved)}` : "", ...refused];
+    words.push(lost.length ? `No longer saved as shown here: ${namesOf(lost)}` : "");
+    this.reading.say(words.filter(Boolean).join(". ") || "Everything is saved.", refused.size > 0);
+    return !refused.size;
+  }
+
+  /** After a conflict: see what the server has, and say what helps. */
+  async #wayOut(error, finding) {
+    if (error.status !== 409) {
+      return "";
+    }
+    this.#compare(await this.server.get("saved"));
+    return this.reading.findings.kept.get(finding.id)?.stale ? ". Give yours another name to keep both" : "";
   }
 
   /** Take a finding away, also where it is saved; it can be brought back. */
