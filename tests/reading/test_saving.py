@@ -259,3 +259,90 @@ def test_a_finding_that_is_refused_does_not_keep_the_others_from_being_saved(rea
     page.wait_for_word("Saved: lesion. 'node' was saved by Reader Two")
     assert voxels(clean) == {"node": 64, "lesion": 125}
     assert page.states() == {"node": "not saved", "lesion": "saved"}
+
+
+def delete(page: ReadingPage, row: int = 0) -> None:
+    page.page.locator("#findings tbody tr.second").nth(row).get_by_role("button", name="Delete").click()
+    page.wait_for_word("is deleted")
+
+
+def bring_back(page: ReadingPage) -> None:
+    page.page.evaluate("() => { document.getElementById('removed').open = true; }")
+    page.page.get_by_role("button", name="Bring back").first.click()
+
+
+def test_what_was_brought_back_stays_through_undo_and_redo(reading, clean):
+    page = reading("ann")
+    page.draw("liver", (20, 20, 20), 8)
+    page.draw("lesion 1", (22, 22, 22), 2)
+    page.key("Control+s")
+    page.wait_for_word("Saved: liver, lesion 1")
+    delete(page, row=1)
+    page.draw("node", (40, 40, 20), 2)
+    bring_back(page)
+    page.wait_for_word("lesion 1 is back")
+    assert page.states() == {"liver": "saved", "node": "not saved", "lesion 1": "saved"}
+    for keys, names in (
+        (["Control+z", "Control+z"], {"liver", "lesion 1"}),  # before the node was begun
+        (["Control+z"], {"liver", "lesion 1"}),  # before the deletion
+        (["Control+Shift+Z"] * 3, {"liver", "node", "lesion 1"}),
+    ):
+        for key in keys:
+            page.key(key)
+        states = page.states()
+        assert (set(states), states["lesion 1"], states["liver"]) == (names, "saved", "saved")
+        assert page.page.locator("#findings tbody tr.second").count() == len(names)
+    page.draw("liver", (20, 20, 20), 9)
+    page.draw("lesion 1", (22, 22, 22), 3)
+    page.key("Control+s")
+    page.wait_for_word("Saved: liver, node, lesion 1")
+    assert voxels(clean) == {"liver": 729 - 27, "lesion 1": 27, "node": 8}
+
+
+def test_what_was_deleted_in_an_earlier_session_is_brought_back_and_stays(reading, clean):
+    page = reading("ann")
+    page.draw("lesion 1", (22, 22, 22), 2)
+    page.key("Control+s")
+    page.wait_for_word("Saved: lesion 1")
+    delete(page)
+    page = reading("ann")
+    page.draw("node", (40, 40, 20), 2)
+    bring_back(page)
+    page.wait_for_word("lesion 1 is back")
+    page.key("Control+z")
+    page.key("Control+z")
+    assert page.states() == {"lesion 1": "saved"}
+
+
+def test_a_finding_is_not_brought_back_beside_another_of_its_name(reading, clean):
+    page = reading("ann")
+    page.draw("lesion 1", (22, 22, 22), 2)
+    page.key("Control+s")
+    page.wait_for_word("Saved: lesion 1")
+    delete(page)
+    page.draw("lesion 1", (40, 40, 20), 3)
+    bring_back(page)
+    page.wait_for_word("Another finding is called lesion 1")
+    rename(page, "lesion 2")
+    bring_back(page)
+    page.wait_for_word("lesion 1 is back")
+    page.key("Control+s")
+    page.wait_for_word("Saved: lesion 2")
+    assert voxels(clean) == {"lesion 1": 8, "lesion 2": 27}
+
+
+def test_a_new_finding_does_not_take_the_name_of_a_saved_one_that_was_undone(reading, clean):
+    page = reading("ann")
+    page.key("n")
+    page.draw("lesion 1", (22, 22, 22), 2)
+    page.key("Control+s")
+    page.wait_for_word("Saved: lesion 1")
+    page.key("Control+z")
+    page.key("Control+z")
+    assert page.states() == {}
+    page.key("n")
+    page.draw("lesion 2", (40, 40, 20), 3)
+    page.key("Control+s")
+    page.wait_for_word("Saved: lesion 2")
+    assert voxels(clean) == {"lesion 1": 8, "lesion 2": 27}
+    assert set(page.states()) == {"lesion 2"}

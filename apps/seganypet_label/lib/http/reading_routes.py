@@ -205,13 +205,14 @@ def remove(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> J
 
 @router.post("/read/{study}/back")
 def back(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSONResponse:
-    """Bring a deleted finding back: `name` and `file`, as `removed` lists them."""
+    """Bring a deleted finding back: `name` and `file`, as `removed` lists them; it says what that `changed`."""
     note_reader(user)
     app: SegAnyPETApp = app_instance()
     store = _store(app)
     study_id = store.study_id(study)
-    bring_back(store, study_id, _name(body), str(body.get("file") or ""), _said(body))
-    return JSONResponse(_saved(store, study_id, app.access.study(study_id).volume), headers=PRIVATE)
+    changed = bring_back(store, study_id, _name(body), str(body.get("file") or ""), _said(body))
+    saved = _saved(store, study_id, app.access.study(study_id).volume)
+    return JSONResponse({**saved, "changed": changed}, headers=PRIVATE)
 
 
 @router.post("/read/{study}/export/{kind}")

@@ -77,15 +77,18 @@ def removed_targets(store: StudyStore, study_id: str) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def bring_back(store: StudyStore, study_id: str, name: str, file: str, said: dict[str, Any]) -> None:
+def bring_back(store: StudyStore, study_id: str, name: str, file: str, said: dict[str, Any]) -> list[dict[str, str]]:
     """Save a target again as it stood in a label map that was replaced.
 
     Args:
         file: as `removed_targets` gave it.
         said: who asks, and from where.
 
+    Returns:
+        What that changed, as `StudyStore.save_target` says it.
+
     Raises:
-        HTTPException: 404 for a target that is not there.
+        HTTPException: 404 for a target that is not there; and as `StudyStore.save_target`.
     """
     kept = next((one for one in _kept_infos(store, study_id) if one.name == file), None)
     try:
@@ -105,7 +108,7 @@ def bring_back(store: StudyStore, study_id: str, name: str, file: str, said: dic
     quality = {"quality": entry["quality"]} if entry.get("quality") else {}
     came_from = {key: entry[key] for key in CAME_FROM if key in entry}
     as_it_was = {**said, **quality, "came_from": came_from, "label": name, "replaces": ""}
-    store.save_target(study_id, FINAL, voxels == entry["idx"], as_it_was)
+    return store.save_target(study_id, FINAL, voxels == entry["idx"], as_it_was)
 
 
 def _kept_infos(store: StudyStore, study_id: str) -> list[Path]:

@@ -22,6 +22,7 @@ export class Findings {
     this.future = [];
     this.answers = new WeakMap(); // prompts → {mask, numbers}
     this.kept = new Map(); // id → {name, digest, prompts, by, at, checked, colour}, as it is saved; stale, short
+    this.deleted = new Map(); // name → {finding, kept} of what was saved and deleted here
     this.number = 0;
   }
 
@@ -57,15 +58,34 @@ export class Findings {
   }
 
   /** What a server keeps, taken in; not a step of the history. */
-  takeIn(saved, mask) {
-    const id = ++this.number;
+  takeIn(saved, mask, id = ++this.number) {
     const { mask: bits, digest, name, by, at, quality, colour = COLOURS[(id - 1) % COLOURS.length], ...numbers } = saved;
     const prompts = [{ type: "mask", ...bits }];
     const checked = quality === "high";
     this.answers.set(prompts, { mask, numbers });
     this.kept.set(id, { name, digest, prompts, by, at, checked, colour });
-    const finding = { id, name, colour, prompts, hidden: false, checked };
-    this.list = [...this.list, finding];
+    this.#putBack({ id, name, colour, prompts, hidden: false, checked });
+  }
+
+  /** What was deleted and is kept again: the finding that it was, where it was deleted here. */
+  bringBack(saved, mask) {
+    const was = this.deleted.get(saved.name);
+    this.deleted.delete(saved.name);
+    if (was?.kept.digest !== saved.digest) {
+      this.takeIn(saved, mask, was?.finding.id);
+      return;
+    }
+    const { name, prompts, checked, colour } = was.kept;
+    this.kept.set(was.finding.id, { ...was.kept, by: saved.by, at: saved.at });
+    this.#putBack({ ...was.finding, name, prompts, checked, colour });
+  }
+
+  /** Put a finding in every list that lacks it, so that no step back or forth loses what is kept. */
+  #putBack(finding) {
+    const put = (list) => (list.some((one) => one.id === finding.id) ? list : [...list, finding]);
+    this.list = put(this.list);
+    this.past = this.past.map((step) => ({ ...step, list: put(step.list) }));
+    this.future = this.future.map((step) => ({ ...step, list: put(step.list) }));
     this.changed();
   }
 

@@ -30,6 +30,9 @@ export class Keeping {
     if (!answer?.mask) {
       throw new Error(`${finding.name} has no mask to save yet.`);
     }
+    if (this.reading.findings.list.some((one) => one.id !== finding.id && one.name === finding.name)) {
+      throw new Error(`Two findings are called ${finding.name}: give one another name before you save it.`);
+    }
     const said = await this.server.post("save", {
       name: finding.name,
       mask: this.reading.grid.pack(answer.mask),
@@ -139,6 +142,7 @@ export class Keeping {
           reader: this.server.reader,
         });
         findings.kept.delete(id);
+        findings.deleted.set(kept.name, { finding, kept });
         this.#compare(said);
       }
       findings.remove(id);
@@ -169,11 +173,17 @@ export class Keeping {
   }
 
   async #bringBack({ name, file }) {
+    const { findings } = this.reading;
+    const id = findings.deleted.get(name)?.finding.id;
+    if (findings.list.some((one) => one.name === name && one.id !== id)) {
+      this.reading.say(`Another finding is called ${name}: give it another name, and bring this one back then.`, true);
+      return;
+    }
     try {
       const said = await this.server.post("back", { name, file, reader: this.server.reader });
       const saved = said.saved.find((one) => one.name === name);
-      this.reading.findings.takeIn(saved, this.reading.grid.unpack(saved.mask));
-      this.#showRemoved(said.removed);
+      findings.bringBack(saved, this.reading.grid.unpack(saved.mask));
+      this.#compare(said);
       this.reading.say(`${name} is back.`);
     } catch (error) {
       this.reading.say(error.message, true);

@@ -208,7 +208,8 @@ export class Reading {
   }
 
   begin(active = true) {
-    const taken = new Set(this.findings.list.map((one) => one.name));
+    const { list, kept } = this.findings;
+    const taken = new Set([...list, ...kept.values()].map((one) => one.name));
     let number = 1;
     while (taken.has(`lesion ${number}`)) {
       number++;
