@@ -346,3 +346,26 @@ def test_a_new_finding_does_not_take_the_name_of_a_saved_one_that_was_undone(rea
     page.wait_for_word("Saved: lesion 2")
     assert voxels(clean) == {"lesion 1": 8, "lesion 2": 27}
     assert set(page.states()) == {"lesion 2"}
+
+
+def test_what_was_kept_while_the_archive_was_away_is_saved_over(reading, clean):
+    page = reading("ann")
+    page.draw("liver", (20, 20, 20), 8)
+    page.key("Control+s")
+    page.wait_for_word("Saved: liver")
+
+    def answer_as_without_archive(route):
+        route.fetch()
+        route.fulfill(status=502, json={"detail": "the label is kept on this server, but not in the archive: refused"})
+
+    page.page.route("**/save", answer_as_without_archive)
+    page.draw("lesion 1", (22, 22, 22), 2)
+    page.key("Control+s")
+    page.wait_for_word("not in the archive")
+    assert page.states() == {"liver": "saved", "lesion 1": "not saved"}
+    page.page.unroute("**/save")
+    page.draw("lesion 1", (22, 22, 22), 3)
+    page.draw("liver", (20, 20, 20), 9)
+    page.key("Control+s")
+    page.wait_for_word("Saved: liver, lesion 1")
+    assert voxels(clean) == {"liver": 729 - 27, "lesion 1": 27}

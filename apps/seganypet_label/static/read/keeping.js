@@ -33,7 +33,7 @@ export class Keeping {
     if (this.reading.findings.list.some((one) => one.id !== finding.id && one.name === finding.name)) {
       throw new Error(`Two findings are called ${finding.name}: give one another name before you save it.`);
     }
-    const said = await this.server.post("save", {
+    const request = {
       name: finding.name,
       mask: this.reading.grid.pack(answer.mask),
       replaces: same ? kept.digest : "",
@@ -43,12 +43,30 @@ export class Keeping {
       quality: finding.checked ? "high" : "low",
       colour: finding.colour,
       reader: this.server.reader,
+    };
+    const said = await this.server.post("save", request).catch(async (error) => {
+      if (error.status === 502) {
+        await this.#findKept(finding, answer.mask);
+      }
+      throw error;
     });
     const { prompts, name, checked, colour } = finding;
     const { by, at: when } = said.saved.find((one) => one.name === name) || {};
     const digest = said.changed.find((one) => one.name === name).after;
     this.reading.findings.kept.set(finding.id, { name, prompts, checked, colour, digest, by, at: when });
     this.#compare(said);
+  }
+
+  /** Where the archive was away the server kept the finding all the same: the next save goes over that. */
+  async #findKept(finding, mask) {
+    const said = await this.server.get("saved");
+    const masks = said.saved.map((one) => this.reading.grid.unpack(one.mask));
+    const place = said.saved.findIndex((one) => one.name === finding.name);
+    if (place >= 0 && coveredBy(masks[place], [mask]) && coveredBy(mask, masks)) {
+      const { name, digest, changed = [] } = said.saved[place];
+      this.reading.findings.kept.set(finding.id, { name, digest, prompts: null });
+      this.#compare({ ...said, changed });
+    }
   }
 
   /**
