@@ -14,10 +14,11 @@ from fastapi import HTTPException
 from lib.store.archive import Archive, ArchiveSeries
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import FINAL
+from lib.store.findings import saved_targets
 from lib.store.volumes import Volumes
 from small_studies import DICOM_AFFINE, SHAPE, hot_block
 
-from seganypet.pet import write_pet_dicom_series
+from seganypet.pet import read_pet, write_pet_dicom_series, write_seg
 
 
 def test_what_was_known_stays_and_what_came_is_listed(tmp_path):
@@ -42,17 +43,21 @@ class Taking:
     def __init__(self, folder: Path) -> None:
         self.files = write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder)
         self.uid = str(pydicom.dcmread(self.files[0]).SeriesInstanceUID)
-        self.away, self.taken = False, 0
+        self.away, self.taken, self.seg = False, 0, None
 
     def pet_series(self) -> list[ArchiveSeries]:
         return [ArchiveSeries(self.uid, "1.2", 0, {})]
 
     def fetch(self, study_uid: str, uid: str, folder: Path, *, listed: int = 0) -> int:
+        if uid != self.uid:
+            folder.mkdir()
+            shutil.copyfile(self.seg, folder / "seg.dcm")
+            return 1
         shutil.copytree(self.files[0].parent, folder, dirs_exist_ok=True)
         return len(self.files)
 
     def segmentations(self, study_uid: str) -> list[str]:
-        return []
+        return ["1.2.840.1"] if self.seg else []
 
     def store(self, file: Path) -> dict[str, str]:
         if self.away:
@@ -81,3 +86,17 @@ def test_a_label_that_did_not_arrive_is_sent_when_it_is_saved_again_and_then_no_
     for _ in range(2):
         store.remove_target(archive.uid, FINAL, "node", {"replaces": changed["after"]})
         assert archive.taken == 3
+
+
+def test_of_overlapping_segments_in_the_archive_the_lesion_stays_on_top(tmp_path):
+    archive = Taking(tmp_path / "archive")
+    organ, lesion = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    organ[2:8, 2:8, 2:8] = True
+    lesion[4:6, 4:6, 4:6] = True
+    archive.seg = tmp_path / "seg.dcm"
+    write_seg({"lesion": lesion, "liver": organ}, read_pet(archive.files[0].parent), archive.seg)
+    store = ArchiveStore(archive, tmp_path / "cache", Volumes(10**9))
+    volume = store.volumes.study(*store.source(archive.uid))[0]
+    found = {one.about["name"]: one.mask for one in saved_targets(store, archive.uid, volume)}
+    assert np.array_equal(found["lesion"], lesion)
+    assert np.array_equal(found["liver"], organ & ~lesion)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from lib.store.archive import Archive
+from seganypet.data.label_reading import overlap_order
 from seganypet.pet import PetVolume, read_seg
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class ArchiveLabel:
     """A label as the archive has it.
 
     Args:
-        labels: [i, j, k] on the study's grid; where segments overlap the last one wins.
+        labels: [i, j, k] on the study's grid; where segments overlap, lesions and the smaller ones stay on top.
         info: for the JSON beside it: `label_info`, `targets` with their tracking UIDs, and which `seg` it was.
     """
 
@@ -55,10 +56,11 @@ def _label(file: Path, volume: PetVolume, seg: dict[str, str]) -> ArchiveLabel:
     if len(masks) > 255:
         raise ValueError(f"{len(masks)} segments do not fit into a label map")
     labels = np.zeros(volume.shape, np.uint8)
-    for value, mask in enumerate(masks.values(), start=1):
-        labels[mask] = value
+    values = {name: value for value, name in enumerate(masks, start=1)}
+    for name in sorted(masks, key=lambda one: overlap_order(one, int(masks[one].sum()))):
+        labels[masks[name]] = values[name]
     targets = [{"name": name, **tracking} for name, tracking in zip(masks, _tracking(file), strict=True)]
-    label_info = [{"name": name, "idx": value} for value, name in enumerate(masks, start=1)]
+    label_info = [{"name": name, "idx": value} for name, value in values.items()]
     return ArchiveLabel(labels, {"label_info": label_info, "targets": targets, "seg": seg, "client_id": "archive"})
 
 
