@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import Tensor, nn
 
 from seganypet.networks.click_network import ClickNetwork
@@ -32,21 +33,6 @@ PROMPT_CHANNELS = 16
 EMPTY_LOGIT = -3.0  # an untrained network answers "nothing": targets fill a few per cent of a window
 LOGIT_GAIN = 8.0  # normalised features bound the head; without it the logits creep for a thousand steps
 LOGIT_SCALE = 4.0  # previous logits are read as tanh(logit / 4)
-
-
-def space_to_depth(x: Tensor, factor: int) -> Tensor:
-    """[B, C, D, H, W] → [B, C·factor³, D/factor, H/factor, W/factor]."""
-    batch, channels, *size = x.shape
-    d, h, w = (n // factor for n in size)
-    x = x.reshape(batch, channels, d, factor, h, factor, w, factor)
-    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(batch, channels * factor**3, d, h, w)
-
-
-def depth_to_space(x: Tensor, factor: int) -> Tensor:
-    """The inverse of `space_to_depth`."""
-    batch, channels, d, h, w = x.shape
-    x = x.reshape(batch, channels // factor**3, factor, factor, factor, d, h, w)
-    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(batch, -1, d * factor, h * factor, w * factor)
 
 
 class Conv3d(nn.Conv3d):
@@ -73,7 +59,7 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(gelu(conv(norm(x)))), 3×3×3."""
+    """x + conv(relu(conv(norm(x)))), 3×3×3."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -214,7 +200,7 @@ class CompactDecoder(nn.Module):
         at8 = self.stage8(at8)
         at4 = self.merge4(at4 + self.up4(at8))
         at2 = self.merge2(at2 + self.up2(at4))
-        return depth_to_space(LOGIT_GAIN * self.head(F.relu(self.head_norm(at2))).float(), 2)
+        return pixelshuffle(LOGIT_GAIN * self.head(F.relu(self.head_norm(at2))).float(), 3, 2)
 
     @staticmethod
     def correlate(key: Tensor, points: Tensor, labels: Tensor) -> Tensor:
@@ -280,7 +266,7 @@ class CompactNetwork(ClickNetwork):
     def pack(features: Sequence[Tensor], image: Tensor) -> Tensor:
         """The encoder's features and the image as one embedding."""
         at2, at4, at8 = features
-        packed = [space_to_depth(at2, 2), at4, depth_to_space(at8, 2), space_to_depth(image, 4).to(at2.dtype)]
+        packed = [pixelunshuffle(at2, 3, 2), at4, pixelshuffle(at8, 3, 2), pixelunshuffle(image, 3, 4).to(at2.dtype)]
         return torch.cat(packed, 1)
 
     def decode(
@@ -304,14 +290,14 @@ class CompactNetwork(ClickNetwork):
         batch, rung = embedding.shape[0], self.rung_of(4 * embedding.shape[-1])
         w2, w4, w8, _ = self.settings.widths
         at2, at4, at8, image = embedding.split([8 * w2, w4, w8 // 8, 64], 1)
-        image = depth_to_space(image, 4).float()  # [B, 1, S, S, S]
+        image = pixelshuffle(image, 3, 4).float()  # [B, 1, S, S, S]
         if points is None or point_labels is None:
             points, point_labels = image.new_zeros((batch, 0, 3)), image.new_zeros((batch, 0))
         points = points.to(image.dtype)
         if mask_logits is None:
             mask_logits = torch.zeros_like(image)
         prompts = self.draw_prompts(image, points, point_labels, mask_logits)
-        features = (depth_to_space(at2, 2), at4, space_to_depth(at8, 2))
+        features = (pixelshuffle(at2, 3, 2), at4, pixelunshuffle(at8, 3, 2))
         channels_last = [x.contiguous(memory_format=torch.channels_last_3d) for x in (*features, prompts)]
         return self.decoder(tuple(channels_last[:3]), channels_last[3], points, point_labels, rung).float()
 
@@ -327,5 +313,5 @@ class CompactNetwork(ClickNetwork):
         similarity = similarity_maps(
             image, F.avg_pool3d(image, 2), points, positive, negative, radius_voxels=NEIGHBOURHOOD_VOXELS
         )
-        previous = space_to_depth(torch.tanh(mask_logits.float() / LOGIT_SCALE), 2)
+        previous = pixelunshuffle(torch.tanh(mask_logits.float() / LOGIT_SCALE), 3, 2)
         return torch.cat([previous, *drawn, similarity], 1)
