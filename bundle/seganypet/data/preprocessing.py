@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from seganypet.networks.settings import NetworkSettings
+from seganypet.pet.plausibility import body_mean
 
-BODY_SHARE_OF_BRIGHT = 0.02  # a voxel counts as body above this share of the volume's 99.5th percentile
 MEAN_BODY_SUV = 0.9  # by definition near 1: the dose is spread over the body; a little leaves with the urine
 
 
@@ -103,7 +103,7 @@ class WorkingGrid:
         x, y, z = (p / self.spacing_mm + (n - 1) / 2 for p, n in zip(point_mm, self.shape, strict=True))
         return (x, y, z)
 
-    def resample(self, source: np.ndarray | Tensor, *, nearest: bool = False) -> Tensor:
+    def resample(self, source: np.ndarray | Tensor) -> Tensor:
         """A source array on the working grid.
 
         Linear; where the working grid is coarser, the kernel is widened to the working spacing so that nothing
@@ -111,17 +111,11 @@ class WorkingGrid:
 
         Args:
             source: [i, j, k].
-            nearest: nearest neighbour instead, for label maps.
 
         Returns:
-            [x, y, z], float32, or the source's dtype with `nearest`.
+            [x, y, z] float32.
         """
-        voxels = self.turn(source)
-        if nearest:
-            for axis in range(3):
-                voxels = voxels.index_select(axis, self._source_positions(axis).round().long())
-            return voxels
-        voxels = voxels.float()
+        voxels = self.turn(source).float()
         for axis in sorted(range(3), key=lambda axis: self.shape[axis] / self.source_length[axis]):
             if abs(self.spacing_mm / self.source_spacing_mm[axis] - 1) >= 1e-9:
                 voxels = _apply_along(self.weights[axis], voxels, axis)
@@ -311,11 +305,8 @@ def estimate_suv_factor(voxels: Tensor) -> float:
     SUV averages 1 over a whole body by its definition. The estimate lets the network see uptake in its usual range; it
     is off by up to about two where the scan covers little of the body, so no SUV is ever reported from it.
     """
-    sample = voxels.flatten()[:: max(1, voxels.numel() // 1_000_000)]
-    bright = torch.quantile(sample, 0.995)
-    body = sample[sample > BODY_SHARE_OF_BRIGHT * bright]
-    mean = float(body.mean()) if body.numel() else 0.0
-    return MEAN_BODY_SUV / mean if mean > 0 else 1.0
+    mean = body_mean(voxels.numpy())
+    return MEAN_BODY_SUV / mean if mean else 1.0
 
 
 def normalise_window(window: Tensor, settings: NetworkSettings) -> Tensor:

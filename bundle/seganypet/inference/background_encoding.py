@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
-from seganypet.data.preprocessing import BODY_SHARE_OF_BRIGHT
 from seganypet.inference.window_encoder import WindowEncoder
 from seganypet.inference.windows import windows_by_uptake
 from seganypet.pet import PetVolume
+from seganypet.pet.plausibility import body_floor
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def encode_ahead(
     if encoder.net.settings.placement != "grid":
         return EncodeAheadReport(0, 0, 0, 0.0, "done")
     image = encoder.image(volume)
-    windows = windows_by_uptake(image.voxels, encoder.net.window_size, floor=body_floor(image.voxels))
+    windows = windows_by_uptake(image.voxels, encoder.net.window_size, floor=body_floor(image.voxels.numpy()))
     known = encoded = 0
     stopped_by = "done"
     for window in windows:
@@ -81,9 +81,3 @@ def encode_ahead(
         if on_progress is not None:
             on_progress(known, len(windows))
     return EncodeAheadReport(len(windows), known, encoded, time.perf_counter() - start, stopped_by)
-
-
-def body_floor(voxels: torch.Tensor) -> float:
-    """Uptake above which a voxel counts as body: a small share of the volume's bright voxels."""
-    sample = voxels.flatten()[:: max(1, voxels.numel() // 1_000_000)]
-    return max(0.0, BODY_SHARE_OF_BRIGHT * float(torch.quantile(sample, 0.995)))

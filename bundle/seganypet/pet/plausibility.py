@@ -71,12 +71,22 @@ def dose_bq(series: SeriesHeaders, weight: float, notes: list[str]) -> float:
     return dose
 
 
+def body_floor(voxels: NDArray[np.floating]) -> float:
+    """Uptake above which a voxel counts as body: a small share of the volume's bright voxels, 0 where none are."""
+    return max(0.0, BODY_SHARE_OF_BRIGHT * float(np.quantile(_sample(voxels), 0.995)))
+
+
 def body_mean(voxels: NDArray[np.floating]) -> float | None:
-    """The mean over what is brighter than air, None where nothing is; a sample of a million voxels suffices."""
-    flat = voxels.reshape(-1, order="A")
-    sample = flat[:: max(1, flat.size // 1_000_000)]
-    body = sample[sample > BODY_SHARE_OF_BRIGHT * np.quantile(sample, 0.995)]
+    """The mean over what is brighter than air, None where nothing is."""
+    sample = _sample(voxels)
+    body = sample[sample > body_floor(sample)]
     return float(body.mean()) if body.size else None
+
+
+def _sample(voxels: NDArray[np.floating]) -> NDArray[np.floating]:
+    """A million voxels, spread evenly: enough for a mean and a quantile."""
+    flat = voxels.reshape(-1, order="A")
+    return flat[:: max(1, flat.size // 1_000_000)]
 
 
 def check_mean_suv(voxels: NDArray[np.floating], notes: list[str]) -> None:
