@@ -7,7 +7,6 @@ from seganypet.training.rectification import (
     LN2,
     Rectification,
     entropy,
-    flips_that_correct,
     logit_variance,
     mean_probability,
     rectify,
@@ -86,12 +85,6 @@ def test_mean_threshold_is_each_targets_own():
 def test_rectified_labels_carry_no_gradient():
     logits = torch.zeros(1, 1, 2, 1, 1, 1, requires_grad=True)
     assert not Rectification()(logits, bools(1)).requires_grad
-
-
-def test_share_of_flips_that_correct():
-    noisy, rectified, clean = bools(1, 1, 0, 0), bools(0, 1, 1, 1), bools(0, 1, 1, 0)
-    assert flips_that_correct(noisy, rectified, clean) == pytest.approx(2 / 3)
-    assert math.isnan(flips_that_correct(noisy, noisy, clean))
 
 
 @pytest.mark.parametrize(

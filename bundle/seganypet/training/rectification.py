@@ -37,21 +37,6 @@ def rectify(label: Tensor, flips: Tensor) -> Tensor:
     return label ^ flips
 
 
-def flips_that_correct(label: Tensor, rectified: Tensor, clean: Tensor) -> float:
-    """The share of flipped voxels that are right afterwards, 0 to 1; NaN where nothing was flipped.
-
-    The diagnostic of the method: it needs the clean label, which phantoms have.
-
-    Args:
-        label: the noisy label, bool.
-        rectified: the label after flipping, bool.
-        clean: the true label, bool, all of one shape.
-    """
-    flipped = label != rectified
-    count = int(flipped.sum())
-    return int((flipped & (rectified == clean)).sum()) / count if count else math.nan
-
-
 class Rectification:
     """What a low-quality label teaches once its doubtful voxels are known, by one reading of the paper.
 
