@@ -61,6 +61,43 @@ def test_of_two_clicks_in_one_cell_the_later_wins():
     assert not (obey_clicks(logits, [((12, 12, 12), True), ((12, 12, 12), False)], 1.5) > 0).any()
 
 
+def test_from_the_third_click_on_only_what_is_connected_with_the_newest_click_changes():
+    middle, clicked, elsewhere = ((12, 12, 12), 5.0), ((12, 12, 18), 4.0), ((12, 12, 6), 4.0)
+    before, after = field(middle), field(middle, clicked, elsewhere)  # grows to both sides
+    clicks = [((12, 12, 12), True), ((2, 2, 2), False), ((12, 12, 20), True)]
+    shown = obey_clicks(after, clicks, 1.5, before) > 0
+    assert torch.equal(shown, field(middle, clicked) > 0)
+    assert torch.equal(obey_clicks(after, clicks[1:] + clicks[:1], 1.5, before) > 0, before > 0)  # nobody asked for it
+    assert torch.equal(obey_clicks(after, clicks[::2], 1.5, before) > 0, after > 0)  # the second click still may
+    assert torch.equal(obey_clicks(after, clicks, 1.5, torch.full_like(before, torch.nan)) > 0, after > 0)
+
+
+def test_from_the_third_click_on_a_positive_click_adds_and_a_negative_one_takes_away():
+    row = ((6, 12, 12), 4.0), ((12, 12, 12), 4.0), ((18, 12, 12), 4.0)
+    left, right = field(*row[:2]), field(*row[1:])  # each lacks what the other has
+    earlier = [((12, 12, 12), True), ((2, 2, 2), False)]
+    assert torch.equal(obey_clicks(right, [*earlier, ((18, 12, 12), True)], 1.5, left) > 0, field(*row) > 0)
+    taken = obey_clicks(right, [*earlier, ((5, 12, 12), False)], 1.5, left) > 0
+    assert torch.equal(taken, (left > 0) & (right > 0))
+
+
+def test_from_the_third_click_on_a_click_changes_nothing_that_is_nearer_to_one_of_the_other_sign():
+    before, after = field(((12, 12, 12), 8.0)), field(((6, 12, 12), 2.0))
+    clicks = [((6, 12, 12), True), ((2, 2, 2), False), ((18, 12, 12), False)]
+    shown = obey_clicks(after, clicks, 1.5, before) > 0
+    assert torch.equal(shown[:12], (before > 0)[:12])  # 12 is half way between the two clicks
+    assert not shown[12:].any()
+
+
+def test_what_a_change_cuts_off_goes_though_it_stood_before():
+    row = ((4, 12, 12), 3.0), ((9, 12, 12), 3.0), ((14, 12, 12), 3.0)
+    before, after = field(*row), field(row[0], row[2])
+    clicks = [((4, 12, 12), True), ((1, 1, 1), False), ((9, 12, 12), False)]
+    shown = obey_clicks(after, clicks, 1.5, before) > 0
+    assert not shown[9:].any()
+    assert torch.equal(shown[:6], (before > 0)[:6])
+
+
 def test_clicks_outside_the_field_are_passed_over_and_the_input_is_kept():
     logits = field(((4, 4, 4), 3.0))
     before = logits.clone()

@@ -182,3 +182,15 @@ def test_a_box_larger_than_the_fine_window_begins_on_the_coarser_rung(volume):
     assert details.spacing_mm == (4.0,)
     _, details = ClickSegmenter(net).segment_with_details(volume, [Box(((9, 11), (9, 11), (9, 11)))])
     assert 2.0 in details.spacing_mm or details.windows_decoded > 1
+
+
+def test_what_an_answer_to_drawings_took_is_told_whole(segmenter, volume):
+    prompts = [Click((10, 10, 10)), Scribble(drawn(((11, 12), (8, 12), (8, 12))), positive=False)]
+    _, details = segmenter.segment_with_details(volume, prompts)
+    assert (details.clicks_decoded, details.windows_encoded, details.targets) == (2, 1, 1)
+    _, details = segmenter.segment_with_details(volume, prompts)
+    assert (details.clicks_decoded, details.windows_decoded) == (0, 0)
+    given = [InitialMask(drawn(CUBE)), Click((17, 9, 9))]
+    _, details = segmenter.segment_with_details(volume, given)
+    assert (details.clicks_decoded, details.targets, details.spacing_mm) == (1, 0, ())
+    assert segmenter.segment_with_details(volume, given)[1].clicks_decoded == 0

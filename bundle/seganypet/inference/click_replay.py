@@ -63,6 +63,7 @@ class Target:
         roots: windows in which positive clicks are answered.
         clicks: its positive clicks and all negative ones, in the order they were made.
         tiles: the roots' logits and those of the windows the target was followed into; [L, L, L] raw logits.
+        shown: the logits that its mask was painted from, made to obey the clicks.
         box: where its mask lies in the volume.
         mask: bool [i, j, k] within `box`.
         cut_off: whether it goes on beyond the most windows a target may have.
@@ -72,9 +73,15 @@ class Target:
     roots: tuple[Origin, ...]
     clicks: tuple[WorkingClick, ...]
     tiles: Tiles = field(default_factory=dict)
+    shown: Blend | None = None
     box: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
     mask: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), dtype=bool))
     cut_off: bool = False
+
+    @property
+    def bytes_held(self) -> int:
+        fields = [*self.tiles.values(), *((self.shown.logits, self.shown.covered) if self.shown else ())]
+        return self.mask.nbytes + sum(one.numel() * one.element_size() for one in fields)
 
 
 @dataclass(frozen=True)
@@ -86,10 +93,7 @@ class ClickState:
 
     @property
     def bytes_held(self) -> int:
-        return 512 + sum(
-            target.mask.nbytes + sum(tile.numel() * tile.element_size() for tile in target.tiles.values())
-            for target in self.targets
-        )
+        return 512 + sum(target.bytes_held for target in self.targets)
 
 
 @dataclass
@@ -99,6 +103,7 @@ class Tally:
     prepare_s: float = 0.0
     encode_s: float = 0.0
     decode_s: float = 0.0
+    clicks_decoded: int = 0
     windows_encoded: int = 0
     windows_decoded: int = 0
     embeddings_remembered: int = 0
@@ -237,12 +242,12 @@ class ClickReplay:
             (root,) = target.roots[:1]
             tiles = {root: self.decode(rung, root, clicks, handed)}
             raw = blend(tiles, rung.stride)
-            whole = self._obeyed(raw, rung, clicks)
+            whole = self._obeyed(raw, rung, clicks, target.shown)
             leaving = sum(cells_leaving(tiles, whole, whole.logits > 0, rung.grid.shape, rung.stride).values())
             coarser = self.rungs[rung.number + 1]
             roots = self._roots(coarser, clicks)
             stays = leaving * rung.cell_mm**2 < LEAVING_MM2
-            here = Target(rung.number, (root,), clicks, tiles, *paint(whole, rung.grid, rung.stride))
+            here = Target(rung.number, (root,), clicks, tiles, whole, *paint(whole, rung.grid, rung.stride))
             if handed is not None and stays:
                 return here
             if handed is None:
@@ -312,7 +317,7 @@ class ClickReplay:
                 tiles[root] = self.decode(rung, root, clicks, before)
         while True:
             whole = blend(tiles, rung.stride)
-            obeyed = self._obeyed(whole, rung, clicks)
+            obeyed = self._obeyed(whole, rung, clicks, target.shown)
             window = next_window(tiles, obeyed, obeyed.logits > 0, rung.grid.shape, rung.stride)
             if window is None or len(tiles) >= self.max_windows:
                 break
@@ -324,17 +329,22 @@ class ClickReplay:
                     continue
             tiles[window] = self.decode(rung, window, clicks, whole)
         painted = paint(obeyed, rung.grid, rung.stride)
-        return Target(rung.number, target.roots, clicks, tiles, *painted, cut_off=window is not None)
+        return Target(rung.number, target.roots, clicks, tiles, obeyed, *painted, cut_off=window is not None)
 
-    def _obeyed(self, whole: Blend, rung: RungView, clicks: Sequence[WorkingClick]) -> Blend:
-        """A target's logits as they are cut at 0: calibrated until a negative click, and made to obey their clicks."""
+    def _obeyed(self, whole: Blend, rung: RungView, clicks: Sequence[WorkingClick], before: Blend | None) -> Blend:
+        """A target's logits as they are cut at 0: calibrated until a negative click, and made to obey their clicks.
+
+        Args:
+            before: what was shown of the target on this rung before the last click.
+        """
         if all(click.positive for click in clicks):
             offset = self.encoder.net.settings.first_answer_offset / len(clicks)
             whole = replace(whole, logits=whole.logits + offset * whole.covered)
         if not self.rules:
             return whole
         cells = [(rung.cell(whole.origin, click), click.positive) for click in clicks]
-        return replace(whole, logits=obey_clicks(whole.logits, cells, rung.cell_mm))
+        shown = None if before is None else before.on(whole, rung.stride)
+        return replace(whole, logits=obey_clicks(whole.logits, cells, rung.cell_mm, shown))
 
     def _changed(self, rung: RungView, before: Blend, after: Blend, window: Origin) -> bool:
         """Whether the target within a window is no longer what it was when the window was decoded."""
@@ -375,6 +385,6 @@ class ClickReplay:
         """[L, L, L] previous logits at a window's cells, 0 where nothing is known, as before a first click."""
         prompt = torch.zeros(rung.cells, rung.cells, rung.cells)
         if previous is not None:
-            in_window, in_lattice = previous.cells(window, rung.cells, rung.stride)
+            in_window, in_lattice = previous.cells(window, prompt.shape, rung.stride)
             prompt[in_window] = previous.logits[in_lattice]
         return prompt

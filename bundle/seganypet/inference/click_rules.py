@@ -3,7 +3,10 @@
 1. A positive click is in the answer, a negative one is not; of two in one cell the later wins.
 2. A negative click that the network left inside parts the answer: its side of the lowest saddle between it and the
    positive clicks goes, found by a watershed of the logits from all clicks.
-3. Every component of the answer holds a positive click; cells that share a corner are of one component.
+3. From a target's third click on, a positive click adds and a negative one takes away, and only where they were made:
+   of all that the network would change, what is not connected with the newest click stays as it was, and what is nearer
+   to an earlier click of the other sign. (FocalClick, CVPR 2022, merges a new answer into the old mask likewise.)
+4. Every component of the answer holds a positive click; cells that share a corner are of one component.
 
 The network's own logits stay as they are: they are what its next decode is prompted with.
 """
@@ -20,18 +23,23 @@ from torch import Tensor
 
 AROUND_MM = 4.0  # a click that the network denies brings the cells this near that it denies no more than the click's
 FORCED = 0.5  # logit of cells that a rule turns around
+SETTLED_FROM = 3  # clicks: the first two say what is meant, and change the answer as a whole
 NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 
 Cell = tuple[int, int, int]
 
 
-def obey_clicks(logits: Tensor, clicks: Sequence[tuple[Cell, bool]], cell_mm: float) -> Tensor:
+def obey_clicks(
+    logits: Tensor, clicks: Sequence[tuple[Cell, bool]], cell_mm: float, before: Tensor | None = None
+) -> Tensor:
     """Logits whose positive cells obey the rules above.
 
     Args:
         logits: [X, Y, Z] of one target.
         clicks: cell and sign of each click on this target, in the order they were made; cells outside are passed over.
         cell_mm: size of a cell.
+        before: [X, Y, Z] of what this function returned before the last click, NaN where it had no answer; None where
+            there was none.
 
     Returns:
         [X, Y, Z], a copy; all ≤ 0 where no positive click lies in it.
@@ -50,6 +58,8 @@ def obey_clicks(logits: Tensor, clicks: Sequence[tuple[Cell, bool]], cell_mm: fl
         field[cell] = min(field[cell], -FORCED)
     for cell in positives:
         field[cell] = max(field[cell], FORCED)
+    if before is not None and len(inside) >= SETTLED_FROM and _holds(field.shape, clicks[-1][0]):
+        _settle(field, before.numpy(), inside, AROUND_MM / cell_mm)
     _drop_others(field, positives)
     return torch.from_numpy(field)
 
@@ -82,6 +92,22 @@ def _part(field: np.ndarray, positives: Sequence[Cell], negatives: Sequence[Cell
     basins = watershed(-field[box], markers[box], mask=mask[box], connectivity=NEIGHBOURS)
     taken = basins == 2
     field[box][taken] = np.minimum(field[box][taken], -FORCED)
+
+
+def _settle(field: np.ndarray, before: np.ndarray, clicks: Sequence[tuple[Cell, bool]], radius: float) -> None:
+    """Take back what changed and the newest click, the last, did not ask for."""
+    cell, positive = clicks[-1]
+    changed = ((field > 0) != (before > 0)) & ~np.isnan(before)
+    asked = changed & ((field > 0) == positive)
+    others = [other for other, sign in clicks[:-1] if sign != positive]
+    if others:
+        cells = np.argwhere(asked)
+        away = np.min([((cells - other) ** 2).sum(1) for other in others], axis=0)
+        asked[tuple(cells[away < ((cells - cell) ** 2).sum(1)].T)] = False
+    parts, _ = ndimage.label(asked, NEIGHBOURS)
+    near = parts[tuple(slice(max(0, round(c - radius)), round(c + radius) + 1) for c in cell)]
+    kept = changed & ~np.isin(parts, near[near > 0])
+    field[kept] = before[kept]
 
 
 def _drop_others(field: np.ndarray, positives: Sequence[Cell]) -> None:

@@ -19,7 +19,7 @@ from seganypet.clicks import Click, InitialMask, Prompt
 from seganypet.clicks.prompts import checked_prompt
 from seganypet.inference.background_encoding import EncodeAheadReport, encode_ahead
 from seganypet.inference.byte_cache import ByteCache
-from seganypet.inference.click_replay import ClickReplay, ClickState, Tally
+from seganypet.inference.click_replay import ClickReplay, ClickState, Tally, Target
 from seganypet.inference.click_rules import force_voxels
 from seganypet.inference.compute_gate import ComputeGate
 from seganypet.inference.mask_refinement import refine_by
@@ -46,7 +46,7 @@ class SegmentationDetails:
         windows_encoded: windows this call encoded.
         windows_decoded: decoder runs.
         embeddings_remembered: decoder runs whose embedding was at hand.
-        targets: groups of clicks that are answered apart from each other.
+        targets: groups of clicks that are answered apart from each other; 0 where a given mask is corrected.
         spacing_mm: of the rung that each of them was answered on.
         box: index box of the volume that holds the mask, not always the smallest; None where the mask is empty.
         cut_off: whether a target goes on beyond the most windows one may have.
@@ -175,7 +175,8 @@ class ClickSegmenter:
         inside = [checked_prompt(prompt, number, volume.shape) for number, prompt in enumerate(prompts)]
         clicks = tuple(prompt for prompt in inside if isinstance(prompt, Click))
         if len(clicks) == len(inside):
-            return self._segment(volume, clicks)
+            mask, details = self._segment(volume, clicks, tally)
+            return mask, replace(details, total_s=time.perf_counter() - start)
         first = max((number for number, prompt in enumerate(inside) if isinstance(prompt, InitialMask)), default=-1)
         initial = cast(InitialMask, inside[first]) if first >= 0 else None
         if initial is not None and initial.voxels is None:
@@ -200,25 +201,30 @@ class ClickSegmenter:
         """The mask after clicks and rules, and what it took."""
         clicks = tuple(step for step in steps if isinstance(step, Click))
         if initial is None:
-            mask, details = self._segment(volume, clicks)
+            mask, details = self._segment(volume, clicks, tally)
             if mask.any() or any(isinstance(step, Paint) for step in steps):
                 apply_steps(mask, steps)
             return mask, details
         replay = ClickReplay(self.encoder, volume, max_windows=self.max_windows, rules=self.rules, tally=tally)
         mask = self._refine(replay, initial, steps)
-        return mask, SegmentationDetails(
+        return mask, self._details(tally, ())
+
+    def _details(
+        self, tally: Tally, targets: tuple[Target, ...], box: tuple[slice, slice, slice] | None = None
+    ) -> SegmentationDetails:
+        return SegmentationDetails(
             total_s=0.0,
             prepare_s=tally.prepare_s,
             encode_s=tally.encode_s,
             decode_s=tally.decode_s,
-            clicks_decoded=tally.windows_decoded,
+            clicks_decoded=tally.clicks_decoded,
             windows_encoded=tally.windows_encoded,
             windows_decoded=tally.windows_decoded,
             embeddings_remembered=tally.embeddings_remembered,
-            targets=1,
-            spacing_mm=(self.encoder.rungs[0].spacing_mm,),
-            box=None,
-            cut_off=False,
+            targets=len(targets),
+            box=box,
+            spacing_mm=tuple(self.encoder.rungs[target.rung].spacing_mm for target in targets),
+            cut_off=any(target.cut_off for target in targets),
             device=str(self.device),
         )
 
@@ -246,41 +252,30 @@ class ClickSegmenter:
             def advance(before: np.ndarray = mask, number: int = number) -> bytes:
                 return np.packbits(refine_by(replay, before, steps[:number]).ravel(order=order)).tobytes()
 
-            mask = unpacked(self._refined.get_or_make((*key, steps[:number]), advance)[0])
+            bits, mine = self._refined.get_or_make((*key, steps[:number]), advance)
+            mask = unpacked(bits)
+            replay.tally.clicks_decoded += mine and isinstance(steps[number - 1], Click)
         return mask
 
-    def _segment(self, volume: PetVolume, clicks: tuple[Click, ...]) -> tuple[np.ndarray, SegmentationDetails]:
+    def _segment(
+        self, volume: PetVolume, clicks: tuple[Click, ...], tally: Tally
+    ) -> tuple[np.ndarray, SegmentationDetails]:
         """The mask of clicks inside the volume."""
-        start = time.perf_counter()
         # the order in memory in which the volume came is the one its mask will be written in
         mask = np.zeros(volume.shape, dtype=bool, order="F" if volume.voxels.flags.f_contiguous else "C")
-        tally, state, decoded = Tally(), ClickState(), 0
+        state = ClickState()
         if any(click.positive for click in clicks):
             known, state = self._longest_known(volume, clicks)
             if known < len(clicks):
                 replay = ClickReplay(self.encoder, volume, max_windows=self.max_windows, rules=self.rules, tally=tally)
                 for number in range(known, len(clicks)):
                     state, mine = self._next_state(replay, state, clicks[: number + 1])
-                    decoded += mine
+                    tally.clicks_decoded += mine
             for target in state.targets:
                 mask[target.box] |= target.mask
             if self.rules:
                 force_voxels(mask, [(click.voxel, click.positive) for click in clicks])
-        return mask, SegmentationDetails(
-            total_s=time.perf_counter() - start,
-            prepare_s=tally.prepare_s,
-            encode_s=tally.encode_s,
-            decode_s=tally.decode_s,
-            clicks_decoded=decoded,
-            windows_encoded=tally.windows_encoded,
-            windows_decoded=tally.windows_decoded,
-            embeddings_remembered=tally.embeddings_remembered,
-            targets=len(state.targets),
-            box=_box_around(state, clicks if self.rules else ()),
-            spacing_mm=tuple(self.encoder.rungs[target.rung].spacing_mm for target in state.targets),
-            cut_off=any(target.cut_off for target in state.targets),
-            device=str(self.device),
-        )
+        return mask, self._details(tally, state.targets, _box_around(state, clicks if self.rules else ()))
 
     def encode_ahead(
         self,

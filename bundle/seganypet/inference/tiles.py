@@ -35,15 +35,22 @@ class Blend:
     logits: Tensor
     covered: Tensor
 
-    def cells(self, window: Origin, cells: int, stride: int) -> tuple[Box, Box]:
-        """Where a window and this lattice meet: the box in the window, and the same box in the lattice."""
+    def cells(self, window: Origin, shape: Sequence[int], stride: int) -> tuple[Box, Box]:
+        """Where a box of cells that begins at a working voxel and this lattice meet: in the box, and in the lattice."""
         in_window, in_lattice = [], []
-        for start, first, length in zip(window, self.origin, self.logits.shape, strict=True):
+        for start, first, cells, length in zip(window, self.origin, shape, self.logits.shape, strict=True):
             offset = (start - first) // stride
             low, high = max(0, -offset), max(0, -offset, min(cells, length - offset))
             in_window.append(slice(low, high))
             in_lattice.append(slice(low + offset, high + offset))
         return (in_window[0], in_window[1], in_window[2]), (in_lattice[0], in_lattice[1], in_lattice[2])
+
+    def on(self, other: Blend, stride: int) -> Tensor:
+        """[X, Y, Z] these logits on another's lattice, NaN where no window answered here."""
+        there, here = self.cells(other.origin, other.logits.shape, stride)
+        logits = torch.full_like(other.logits, torch.nan)
+        logits[there] = torch.where(self.covered[here], self.logits[here], torch.nan)
+        return logits
 
 
 def taper(cells: int) -> Tensor:
@@ -85,7 +92,7 @@ def cells_leaving(tiles: Tiles, field: Blend, mask: Tensor, shape: Sequence[int]
     for origin, logits in tiles.items():
         cells = logits.shape[0]
         size = cells * stride
-        box = field.cells(origin, cells, stride)[1]
+        box = field.cells(origin, logits.shape, stride)[1]
         inside = tuple(_cells_inside(o, s, b, stride) for o, s, b in zip(field.origin, shape, box, strict=True))
         for axis, side in product(range(3), (-1, 1)):
             begin = origin[axis]
