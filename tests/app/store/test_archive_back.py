@@ -6,19 +6,19 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pydicom
 import pytest
 import requests
 from archive_client import Client
 from fastapi import HTTPException
-from lib.store.archive import Archive, ArchiveSeries
+from lib.store.archive import Archive
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import FINAL
 from lib.store.findings import saved_targets
 from lib.store.volumes import Volumes
-from small_studies import DICOM_AFFINE, SHAPE, hot_block
+from one_series_archive import OneSeries
+from small_studies import SHAPE
 
-from seganypet.pet import read_pet, write_pet_dicom_series, write_seg
+from seganypet.pet import read_pet, write_seg
 
 
 def test_what_was_known_stays_and_what_came_is_listed(tmp_path):
@@ -35,26 +35,19 @@ def test_what_was_known_stays_and_what_came_is_listed(tmp_path):
     assert (sorted(store.list_images()), store.answered) == (["1.2.1", "1.2.2"], True)
 
 
-class Taking:
-    """An archive of one series, which takes a SEG while it is there."""
-
-    url = "http://archive.invalid/dicom-web"
+class Taking(OneSeries):
+    """Takes a SEG while it is there, and has one of another server."""
 
     def __init__(self, folder: Path) -> None:
-        self.files = write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder)
-        self.uid = str(pydicom.dcmread(self.files[0]).SeriesInstanceUID)
+        super().__init__(folder)
         self.away, self.taken, self.seg = False, 0, None
 
-    def pet_series(self) -> list[ArchiveSeries]:
-        return [ArchiveSeries(self.uid, "1.2", 0, {})]
-
     def fetch(self, study_uid: str, uid: str, folder: Path, *, listed: int = 0) -> int:
-        if uid != self.uid:
-            folder.mkdir()
-            shutil.copyfile(self.seg, folder / "seg.dcm")
-            return 1
-        shutil.copytree(self.files[0].parent, folder, dirs_exist_ok=True)
-        return len(self.files)
+        if uid == self.uid:
+            return super().fetch(study_uid, uid, folder, listed=listed)
+        folder.mkdir()
+        shutil.copyfile(self.seg, folder / "seg.dcm")
+        return 1
 
     def segmentations(self, study_uid: str) -> list[str]:
         return ["1.2.840.1"] if self.seg else []

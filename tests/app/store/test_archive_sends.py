@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import FINAL
-from lib.store.findings import save_target, saved_targets
+from lib.store.findings import saved_targets
 from lib.store.volumes import Volumes
 from one_series_archive import OneSeries
 from pydicom import dcmread
@@ -48,7 +48,7 @@ def test_a_save_while_another_seg_travels_is_kept_and_arrives_last(tmp_path):
 
     def save(name: str, start: int) -> threading.Thread:
         said = {"label": name, "replaces": ""}
-        thread = threading.Thread(target=save_target, args=(store, study, box(start), said), daemon=True)
+        thread = threading.Thread(target=store.save_target, args=(study, FINAL, box(start), said), daemon=True)
         thread.start()
         return thread
 

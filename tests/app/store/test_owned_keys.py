@@ -30,9 +30,9 @@ def open_store(folder: Path) -> StudyStore:
     return StudyStore(str(folder), Volumes(10**9), auto_reload=False)
 
 
-def save(store: StudyStore, info: dict) -> None:
-    voxels = hot_block()
-    file = save_nifti((voxels > 4).astype("uint8"), store.root.parent / "upload.nii.gz", AFFINE)
+def save(store: StudyStore, info: dict, *, elsewhere: bool = False) -> None:
+    hot = hot_block() > 4
+    file = save_nifti((~hot if elsewhere else hot).astype("uint8"), store.root.parent / "upload.nii.gz", AFFINE)
     store.save_label("block", str(file), FINAL, info)
 
 
@@ -155,8 +155,8 @@ def test_a_label_of_which_nonsense_was_said_is_shown_and_saved_again(folder):
     store = open_store(folder)
     volume = store.volumes.study(*store.source("block"))[0]
     assert saved_targets(store, "block", volume) == []
-    save(store, {"label": "node"})
+    save(store, {"label": "node"}, elsewhere=True)
     (folder / "datastore_v2.json").unlink()
     again = open_store(folder)
-    assert [one.about["name"] for one in saved_targets(again, "block", volume)] == ["node"]
+    assert [one.about["name"] for one in saved_targets(again, "block", volume)] == ["lesion", "node"]
     assert removed_targets(again, "block") == []

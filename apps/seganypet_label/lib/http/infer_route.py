@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, File, Form, HTTPException, Request, UploadFile
@@ -27,7 +25,6 @@ from lib.http.watch import note_click
 from lib.store.bad_request import BadRequest
 from lib.store.datastore import StudyStore
 from lib.store.label_quality import LOW
-from lib.store.mask_files import mask_bytes
 from lib.store.reader import READER
 
 if TYPE_CHECKING:
@@ -128,13 +125,13 @@ def answer(
             client=request.client_id,
             box=result.box,
         )
-    if request.save_label:
-        save(app, study.study_id, model, request, result, clicks)
+        if request.save_label:
+            save(store, study.study_id, model, request, result, clicks)
     return respond(result, request, output, takes_gzip=takes_gzip)
 
 
 def save(
-    app: SegAnyPETApp,
+    store: StudyStore,
     study_id: str,
     model: str,
     request: ClickRequest,
@@ -150,7 +147,4 @@ def save(
         "label": result.params["label"],
         "quality": LOW,  # nobody has seen it yet, whatever the tag
     }
-    with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
-        file = Path(folder) / "mask.nii.gz"
-        file.write_bytes(mask_bytes(result.mask, result.volume.affine, extension=".nii.gz"))
-        app.datastore().save_label(study_id, str(file), request.label_tag, info)
+    store.save_target(study_id, request.label_tag, result.mask, info)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -21,9 +19,8 @@ from lib.http.start_state import page_state
 from lib.http.tokens import note_reader
 from lib.learning.trained_weights import go_back
 from lib.store.bad_request import BadRequest
-from lib.store.datastore import StudyStore
+from lib.store.datastore import FINAL, StudyStore
 from lib.store.label_quality import said_quality
-from lib.store.mask_files import mask_bytes
 
 if TYPE_CHECKING:
     from lib.app import SegAnyPETApp
@@ -109,10 +106,6 @@ def save_as_final(
             )
         raise HTTPException(404, f"there is no mask {label!r} of study {study_id!r} to save: click again and save then")
     shown = store.last_masks.rename(shown, name)
-    volume = app.access.study(study_id).volume
-    with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
-        file = Path(folder) / "mask.nii.gz"
-        file.write_bytes(mask_bytes(shown.mask(), volume.affine, extension=".nii.gz"))
-        store.save_label(study_id, str(file), "final", info)
+    store.save_target(study_id, FINAL, shown.mask(), info)
     said = f"{name} of {study_id} is saved as final, {time.strftime('%H:%M:%S')}"
     return RedirectResponse("/?" + urlencode({"q": q, "said": said}), status_code=303)

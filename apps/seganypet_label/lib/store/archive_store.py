@@ -6,6 +6,7 @@ unknown series with a bare 500.
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import logging
 import shutil
@@ -30,9 +31,9 @@ from lib.store.bad_request import BadRequest
 from lib.store.datastore import DICOM, FINAL, StudyStore
 from lib.store.label_quality import LOW
 from lib.store.label_segs import write_label_seg
-from lib.store.mask_files import nifti_bytes
 from lib.store.series_folders import SeriesFolder
 from lib.store.volumes import Volumes
+from seganypet.data.label_reading import LabelMap
 
 logger = logging.getLogger(__name__)
 
@@ -133,10 +134,8 @@ class ArchiveStore(StudyStore):
             volume = self.volumes.study(*super().source(study_id))[0]
             found = newest_label(self.archive, study_uid, volume)
             if found is not None:
-                with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
-                    file = Path(folder) / "label.nii.gz"
-                    file.write_bytes(nifti_bytes(found.labels, volume.affine))
-                    super().keep_label(study_id, str(file), FINAL, found.info)
+                label = LabelMap(found.labels.astype(np.int16), volume.affine, {})
+                self._keep(study_id, FINAL, label, found.info, volume, self._quality(FINAL, found.info))
         except (requests.RequestException, OSError, ValueError, HTTPException) as error:
             logger.warning("%s: no label is taken in from the archive: %s", study_id, error)
 
@@ -207,10 +206,7 @@ class ArchiveStore(StudyStore):
             self._send_seg(study_id, tag)
 
     def _send_seg(self, study_id: str, tag: str) -> None:
-        """Send the label as it is now, one SEG of a study after the other, and note where it went.
-
-        Nothing else is written back: while a SEG travels, which takes seconds, others save.
-        """
+        """Send the label as it is now, one SEG of a study after the other, and note where it went."""
         volume = self.volumes.study(*self.source(study_id))[0]
         with self._sending[study_id], tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
             label, info = self._copy_of_label(study_id, tag, Path(folder))
@@ -223,9 +219,18 @@ class ArchiveStore(StudyStore):
                 seg = self.archive.store(file)
             except (requests.RequestException, OSError, ValueError) as error:
                 seg = {"problem": str(error)}
-            self.add_label_info(study_id, tag, {"seg": seg})
+            self._note_seg(study_id, tag, label, info, seg)
         if "problem" in seg:
             raise HTTPException(502, f"the label is kept on this server, but not in the archive: {seg['problem']}")
+
+    def _note_seg(self, study_id: str, tag: str, sent: Path, info: dict[str, Any], seg: dict[str, str]) -> None:
+        """Say of a label where its SEG went; not of one that was saved while that travelled, which took seconds."""
+        with self._lock, self._saving:
+            known = self._label(study_id, tag)
+            if known is None or known.info.get("label_info") != info.get("label_info"):
+                return
+            if filecmp.cmp(sent, self._label_file(study_id, tag, known), shallow=False):
+                self.add_label_info(study_id, tag, {"seg": seg})
 
     def _copy_of_label(self, study_id: str, tag: str, folder: Path) -> tuple[Path, dict[str, Any]]:
         """A label's file and what is said of it, of one and the same save.
@@ -237,7 +242,7 @@ class ArchiveStore(StudyStore):
             known = self._label(study_id, tag)
             if known is None:
                 raise LabelNotFoundException(f"there is no label of study {study_id!r} with tag {tag!r} any more")
-            copied = shutil.copy(self.root / "labels" / tag / f"{study_id}{known.ext}", folder)
+            copied = shutil.copy(self._label_file(study_id, tag, known), folder)
         return Path(copied), known.info
 
     # --- the index

@@ -223,11 +223,9 @@ class StudyStore(SharedIndex):
             BadRequest: a tag or a quality that is none, or a file that is no label map on the study's grid.
             HTTPException: 409 where it replaces another mask than it says, or would leave nothing of a target.
         """
-        tag = str(getattr(label_tag, "value", label_tag))
+        tag = _checked_tag(label_tag)
         quality = self._quality(tag, label_info or {})
         extension = extension_of(label_filename, LABEL_EXTENSIONS)
-        if not is_tag(tag):
-            raise BadRequest(f"tag must be a plain name without a path, got {tag!r}")
         if extension is None:
             raise BadRequest(f"a label is a file {', '.join(LABEL_EXTENSIONS)}, got {Path(label_filename).name!r}")
         study_id = self.study_id(image_id)
@@ -251,7 +249,7 @@ class StudyStore(SharedIndex):
         Raises:
             As `save_label`.
         """
-        quality, study_id = self._quality(tag, said), self.study_id(image_id)
+        quality, study_id = self._quality(_checked_tag(tag), said), self.study_id(image_id)
         volume = self.volumes.study(*self.source(study_id))[0]
         return self._keep(study_id, tag, LabelMap(mask.astype(np.int16), volume.affine, {}), said, volume, quality)
 
@@ -308,6 +306,9 @@ class StudyStore(SharedIndex):
             label = self._datastore.objects[study_id].labels.get(tag)
             return None if label is None else label.model_copy(deep=True)
 
+    def _label_file(self, study_id: str, tag: str, label: DataModel) -> Path:
+        return self.root / "labels" / tag / f"{study_id}{label.ext}"
+
     def _merged(
         self,
         study_id: str,
@@ -323,8 +324,8 @@ class StudyStore(SharedIndex):
         info = {key: value for key, value in said.items() if key not in ASKED_OF_A_TARGET}
         mask, changed = label.voxels > 0, {}
         if info.get("label"):
-            file = self.root / "labels" / tag / f"{study_id}{before.ext if before else ''}"
-            placed = place_target(mask, said, read_label_map(file, volume).voxels if before else None, known, quality)
+            old = read_label_map(self._label_file(study_id, tag, before), volume).voxels if before else None
+            placed = place_target(mask, said, old, known, quality)
             if isinstance(placed, list):
                 return placed
             labelled, info["label_info"], known = placed.voxels, placed.label_info, placed.known
@@ -502,3 +503,11 @@ class StudyStore(SharedIndex):
             if entry.image.ext == DICOM and "series_uid" in entry.image.info
         }
         return find_series_folders(self.root, skip=NO_STUDIES, known=known)
+
+
+def _checked_tag(tag: str) -> str:
+    """A label's tag, of MONAI Label's kinds or any other, as text."""
+    text = str(getattr(tag, "value", tag))
+    if not is_tag(text):
+        raise BadRequest(f"tag must be a plain name without a path, got {text!r}")
+    return text
