@@ -109,7 +109,8 @@ def put_target(
     if gone:
         raise HTTPException(
             409,
-            f"{name!r} would leave nothing of {_listed(gone)}; nothing was saved. Delete what you no longer need first",
+            f"{name!r} would leave nothing of {_listed(gone)}; nothing was saved. Delete what you no longer need "
+            "first, on the reading page",
         )
     return labels, info
 
