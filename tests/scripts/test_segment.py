@@ -121,7 +121,7 @@ def test_a_list_goes_on_after_a_bad_study_and_names_every_problem(segment, weigh
     message = str(stop.value)
     assert message.startswith("3 problem(s)")
     assert "gone.nii.gz" in message
-    assert "click 0 at (i, j, k) = (500.0, 1.0, 1.0)" in message
+    assert "prompt 0, a foreground click [500, 1, 1], lies outside" in message
     assert "'image' must be a path, got 3" in message
     answer = json.loads((tmp_path / "out" / "dicom" / "answer.json").read_text())
     assert list(answer["targets"]) == ["liver", "spleen"]

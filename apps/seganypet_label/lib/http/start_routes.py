@@ -21,6 +21,7 @@ from lib.learning.trained_weights import go_back
 from lib.store.bad_request import BadRequest
 from lib.store.datastore import FINAL, StudyStore
 from lib.store.label_quality import said_quality
+from lib.store.mask_files import mask_digest
 
 if TYPE_CHECKING:
     from lib.app import SegAnyPETApp
@@ -106,6 +107,9 @@ def save_as_final(
             )
         raise HTTPException(404, f"there is no mask {label!r} of study {study_id!r} to save: click again and save then")
     shown = store.last_masks.rename(shown, name)
-    store.save_target(study_id, FINAL, shown.mask(), info)
+    mask = shown.mask()
+    changed = store.save_target(study_id, FINAL, mask, info)
     said = f"{name} of {study_id} is saved as final, {time.strftime('%H:%M:%S')}"
+    if mask_digest(mask) not in [one["after"] for one in changed if one["name"] == name]:
+        said += "; where it overlaps another target, the lesion or the smaller one stays"
     return RedirectResponse("/?" + urlencode({"q": q, "said": said}), status_code=303)
