@@ -96,26 +96,34 @@ def _part(field: np.ndarray, positives: Sequence[Cell], negatives: Sequence[Cell
 
 def _settle(field: np.ndarray, before: np.ndarray, clicks: Sequence[tuple[Cell, bool]], radius: float) -> None:
     """Take back what changed and the newest click, the last, did not ask for."""
-    cell, positive = clicks[-1]
     changed = ((field > 0) != (before > 0)) & ~np.isnan(before)
-    asked = changed & ((field > 0) == positive)
-    others = [other for other, sign in clicks[:-1] if sign != positive]
+    if not changed.any():
+        return
+    box = ndimage.find_objects(changed.astype(np.uint8))[0]
+    corner = np.array([side.start for side in box])
+    changed, positive = changed[box], clicks[-1][1]
+    cell = clicks[-1][0] - corner
+    asked = changed & ((field[box] > 0) == positive)
+    others = [other - corner for other, sign in clicks[:-1] if sign != positive]
     if others:
         cells = np.argwhere(asked)
         away = np.min([((cells - other) ** 2).sum(1) for other in others], axis=0)
         asked[tuple(cells[away < ((cells - cell) ** 2).sum(1)].T)] = False
-    parts, _ = ndimage.label(asked, NEIGHBOURS)
-    near = parts[tuple(slice(max(0, round(c - radius)), round(c + radius) + 1) for c in cell)]
-    kept = changed & ~np.isin(parts, near[near > 0])
-    field[kept] = before[kept]
+    parts, count = ndimage.label(asked, NEIGHBOURS)
+    taken = np.zeros(count + 1, dtype=bool)
+    taken[parts[tuple(slice(max(0, round(c - radius)), max(0, round(c + radius) + 1)) for c in cell)]] = True
+    taken[0] = False
+    kept = changed & ~taken[parts]
+    field[box][kept] = before[box][kept]
 
 
 def _drop_others(field: np.ndarray, positives: Sequence[Cell]) -> None:
     """Turn around every component, corners counting as contact, that holds no positive click."""
     mask = field > 0
-    parts, _ = ndimage.label(mask, NEIGHBOURS)
-    held = {int(parts[cell]) for cell in positives} - {0}
-    field[mask & ~np.isin(parts, list(held))] = -FORCED
+    parts, count = ndimage.label(mask, NEIGHBOURS)
+    held = np.zeros(count + 1, dtype=bool)
+    held[[parts[cell] for cell in positives]] = True
+    field[mask & ~held[parts]] = -FORCED
 
 
 def force_voxels(mask: np.ndarray, clicks: Sequence[tuple[Cell, bool]]) -> None:
