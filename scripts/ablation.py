@@ -347,7 +347,7 @@ def plot_scores(scores: list[RunScore], arms: Sequence[str], path: Path) -> None
             if lines:
                 axes.plot(CLICKS, np.mean(lines, 0), color=f"C{n}", marker="o", label=arm)
         axes.set(title=group, xlabel="clicks", ylabel="Dice", xticks=CLICKS)
-    figure.axes[0].legend()
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper")
     figure.savefig(path, dpi=120)
 
 
