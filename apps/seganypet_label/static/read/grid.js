@@ -106,10 +106,8 @@ export function maskHolds(mask, voxel) {
 export function sharedVoxels(masks) {
   const found = [];
   masks.forEach((mask, n) => {
-    const overlaps = masks.slice(0, n).map((other) => overlap(mask, other)).filter(Boolean);
     const { low, size } = mask;
-    const shared = new Uint8Array(overlaps.length && mask.data.length);
-    overlaps.forEach((held) => held.forEach((at) => (shared[at] = 1)));
+    const shared = heldBy(masks.slice(0, n), mask);
     for (let at = shared.indexOf(1); at >= 0; at = shared.indexOf(1, at + 1)) {
       const row = Math.floor(at / size[0]);
       found.push([low[0] + (at % size[0]), low[1] + (row % size[1]), low[2] + Math.floor(row / size[1])]);
@@ -118,12 +116,25 @@ export function sharedVoxels(masks) {
   return found;
 }
 
-/** Where in a mask's data lie the voxels that another one holds too; null where their boxes have none in common. */
+/** Whether each voxel of a mask lies in one of the others. */
+export function coveredBy(mask, others) {
+  const held = heldBy(others.filter(Boolean), mask);
+  return mask.data.every((value, at) => !value || held[at]);
+}
+
+/** 1 at each voxel of a mask's data that one of the others holds too. */
+function heldBy(others, mask) {
+  const held = new Uint8Array(mask.data.length);
+  others.forEach((other) => overlap(mask, other).forEach((at) => (held[at] = 1)));
+  return held;
+}
+
+/** Where in a mask's data lie the voxels that another one holds too. */
 function overlap(mask, other) {
   const low = mask.low.map((n, axis) => Math.max(n, other.low[axis]));
   const end = mask.low.map((n, axis) => Math.min(n + mask.size[axis], other.low[axis] + other.size[axis]));
   if (low.some((n, axis) => n >= end[axis])) {
-    return null;
+    return [];
   }
   const place = ({ low: from, size }, y, z) => low[0] - from[0] + size[0] * (y - from[1] + size[1] * (z - from[2]));
   const held = [];
@@ -138,22 +149,6 @@ function overlap(mask, other) {
     }
   }
   return held;
-}
-
-/** Whether each voxel of a mask lies in one of the others. */
-export function coveredBy(mask, others) {
-  const near = others.filter(
-    (one) => one && one.low.every((n, axis) => n < mask.low[axis] + mask.size[axis] && mask.low[axis] < n + one.size[axis]),
-  );
-  const [width, height] = mask.size;
-  return mask.data.every((value, n) => {
-    if (!value) {
-      return true;
-    }
-    const voxel = [n % width, Math.floor(n / width) % height, Math.floor(n / (width * height))];
-    const here = voxel.map((v, axis) => v + mask.low[axis]);
-    return near.some((one) => maskHolds(one, here));
-  });
 }
 
 /** A copy whose box also holds `low` to `high` (inclusive). */
