@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import index
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,9 +79,9 @@ class InitialMask:
 
     voxels: VoxelSet | None
 
-    def on(self, shape: Sequence[int]) -> NDArray[np.bool_]:
-        """bool [i, j, k] on the grid of a volume of that shape."""
-        return np.zeros(shape, bool, order="F") if self.voxels is None else self.voxels.on(shape)
+    def on(self, shape: Sequence[int], order: Literal["F", "C"] = "F") -> NDArray[np.bool_]:
+        """bool [i, j, k] on the grid of a volume of that shape, in that order in memory."""
+        return np.zeros(shape, bool, order=order) if self.voxels is None else self.voxels.on(shape, order)
 
 
 Prompt = Click | Scribble | Lasso | Box | InitialMask

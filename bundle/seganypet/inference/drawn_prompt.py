@@ -30,8 +30,7 @@ def drawn_prompt(
         stride: working voxels per logit cell.
     """
     voxels = drawn_voxels(drawing)
-    inside = np.zeros(shape, bool)
-    inside[voxels.box] = voxels.array()
+    inside = voxels.on(shape, "C")
     within = F.avg_pool3d(grid.window(inside, window, size)[None, None], stride)[0, 0] >= 0.5
     if isinstance(drawing, Box):
         logits = torch.where(within, INSIDE_BOX, OUTSIDE_BOX)

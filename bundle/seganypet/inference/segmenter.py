@@ -232,9 +232,7 @@ class ClickSegmenter:
         """An initial mask after clicks and rules, one at a time; each prefix is remembered."""
         volume = replay.volume
         order: Literal["F", "C"] = "F" if volume.voxels.flags.f_contiguous else "C"
-        mask = np.zeros(volume.shape, dtype=bool, order=order)
-        if initial.voxels is not None:
-            mask[initial.voxels.box] = initial.voxels.array()
+        mask = initial.on(volume.shape, order)
         key = (volume.content_hash, initial)
 
         def unpacked(bits: bytes) -> np.ndarray:
