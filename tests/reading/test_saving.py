@@ -33,12 +33,27 @@ def voxels(folder: Path) -> dict[str, int]:
     return {name: int(mask.sum()) for name, mask in saved(folder).items()}
 
 
+def save(page: ReadingPage, said: str) -> None:
+    """Press Control-S and wait for the words that the page answers it with."""
+    page.key("Control+s")
+    page.wait_for_word(said)
+
+
+def save_one(page: ReadingPage, name: str, corner: tuple[int, int, int], size: int) -> None:
+    page.draw(name, corner, size)
+    save(page, f"Saved: {name}")
+
+
+def delete(page: ReadingPage, name: str, row: int = 0) -> None:
+    page.page.locator("#findings tbody tr.second").nth(row).get_by_role("button", name="Delete").click()
+    page.wait_for_word(f"{name} is deleted")
+
+
 def test_a_lesion_inside_an_organ_stays_saved(reading, clean):
     page = reading("ann")
     page.draw("lesion 1", (22, 22, 22), 2)
     page.draw("liver", (20, 20, 20), 8)
-    page.key("Control+s")
-    page.wait_for_word("Saved: lesion 1, liver")
+    save(page, "Saved: lesion 1, liver")
     assert page.states() == {"lesion 1": "saved", "liver": "saved"}
     found = saved(clean)
     assert np.array_equal(found["lesion 1"], cube((22, 22, 22), 2))
@@ -49,12 +64,9 @@ def test_a_lesion_inside_an_organ_stays_saved(reading, clean):
 
 def test_a_save_that_would_leave_nothing_of_a_finding_says_so(reading, clean):
     page = reading("ann")
-    page.draw("node", (22, 22, 22), 2)
-    page.key("Control+s")
-    page.wait_for_word("Saved: node")
+    save_one(page, "node", (22, 22, 22), 2)
     page.draw("lesion 1", (20, 20, 20), 8)
-    page.key("Control+s")
-    page.wait_for_word("'lesion 1' would leave nothing of 'node'")
+    save(page, "'lesion 1' would leave nothing of 'node'")
     assert page.states() == {"node": "saved", "lesion 1": "not saved"}
     assert voxels(clean) == {"node": 8}
 
@@ -82,21 +94,16 @@ def save_two(page: ReadingPage) -> None:
     page.page.keyboard.press("Tab")
     page.draw("node", (20, 20, 20), 2)
     page.draw("lesion", (40, 40, 20), 4)
-    page.key("Control+s")
-    page.wait_for_word("Saved: node, lesion")
+    save(page, "Saved: node, lesion")
 
 
 def test_what_another_reader_saved_meanwhile_is_not_overwritten(reading, clean, second):
     page = reading("ann")
     save_two(page)
-    other = second()
-    other.draw("lesion", (39, 39, 19), 6)
-    other.key("Control+s")
-    other.wait_for_word("Saved: lesion")
+    save_one(second(), "lesion", (39, 39, 19), 6)
     page.draw("node", (20, 20, 20), 3)
     page.draw("lesion", (40, 40, 20), 3)
-    page.key("Control+s")
-    page.wait_for_word("'lesion' was saved by Reader Two")
+    save(page, "'lesion' was saved by Reader Two")
     assert voxels(clean) == {"node": 27, "lesion": 216}
     assert page.states() == {"node": "saved", "lesion": "not saved"}
 
@@ -104,16 +111,11 @@ def test_what_another_reader_saved_meanwhile_is_not_overwritten(reading, clean, 
 def test_what_another_reader_saved_meanwhile_is_told_and_stays_however_often_one_saves(reading, clean, second):
     page = reading("ann")
     save_two(page)
-    other = second()
-    other.draw("lesion", (39, 39, 19), 6)
-    other.key("Control+s")
-    other.wait_for_word("Saved: lesion")
+    save_one(second(), "lesion", (39, 39, 19), 6)
     page.draw("node", (20, 20, 20), 3)
-    page.key("Control+s")
-    page.wait_for_word("Saved: node. No longer saved as shown here: lesion")
+    save(page, "Saved: node. No longer saved as shown here: lesion")
     for _ in range(2):
-        page.key("Control+s")
-        page.wait_for_word("'lesion' was saved by Reader Two")
+        save(page, "'lesion' was saved by Reader Two")
         assert voxels(clean) == {"node": 27, "lesion": 216}
 
 
@@ -121,41 +123,29 @@ def test_a_finding_that_another_reader_deleted_is_no_longer_called_saved(reading
     page = reading("ann")
     save_two(page)
     other = second()
-    other.page.locator("#findings tbody tr.second").nth(1).get_by_role("button", name="Delete").click()
-    other.wait_for_word("lesion is deleted")
+    delete(other, "lesion", row=1)
     page.draw("node", (20, 20, 20), 3)
-    page.key("Control+s")
-    page.wait_for_word("Saved: node. No longer saved as shown here: lesion")
+    save(page, "Saved: node. No longer saved as shown here: lesion")
     assert page.states() == {"node": "saved", "lesion": "not saved"}
 
 
 def test_findings_that_overlap_are_saved_again_without_a_conflict(reading, clean):
     page = reading("ann")
-    page.draw("liver", (20, 20, 20), 8)
-    page.key("Control+s")
-    page.wait_for_word("Saved: liver")
-    page.draw("lesion 1", (22, 22, 22), 2)
-    page.key("Control+s")
-    page.wait_for_word("Saved: lesion 1")
+    save_one(page, "liver", (20, 20, 20), 8)
+    save_one(page, "lesion 1", (22, 22, 22), 2)
     assert page.states() == {"liver": "saved", "lesion 1": "saved"}
     assert voxels(clean) == {"liver": 504, "lesion 1": 8}
     page.draw("liver", (20, 20, 20), 9)
     page.draw("lesion 1", (22, 22, 22), 3)
-    page.key("Control+s")
-    page.wait_for_word("Saved: liver, lesion 1")
+    save(page, "Saved: liver, lesion 1")
     assert voxels(clean) == {"liver": 729 - 27, "lesion 1": 27}
-    page.page.locator("#findings tbody tr.second").nth(1).get_by_role("button", name="Delete").click()
-    page.wait_for_word("lesion 1 is deleted")
+    delete(page, "lesion 1", row=1)
     assert page.states() == {"liver": "not saved"}  # where the lesion was the label has a hole
-    page.key("Control+s")
-    page.wait_for_word("Saved: liver")
+    save(page, "Saved: liver")
     assert voxels(clean) == {"liver": 729}
-    page.draw("lesion 2", (22, 22, 22), 3)
-    page.key("Control+s")
-    page.wait_for_word("Saved: lesion 2")
+    save_one(page, "lesion 2", (22, 22, 22), 3)
     page.draw("lesion 2", (22, 22, 22), 2)
-    page.key("Control+s")
-    page.wait_for_word("Saved: lesion 2, liver")
+    save(page, "Saved: lesion 2, liver")
     assert voxels(clean) == {"liver": 729 - 8, "lesion 2": 8}
     assert page.states() == {"liver": "saved", "lesion 2": "saved"}
 
@@ -168,46 +158,34 @@ def rename(page: ReadingPage, name: str, row: int = 0) -> None:
 
 def test_a_saved_finding_is_renamed(reading, clean):
     page = reading("ann")
-    page.draw("node", (20, 20, 20), 2)
-    page.key("Control+s")
-    page.wait_for_word("Saved: node")
+    save_one(page, "node", (20, 20, 20), 2)
     rename(page, "axillary node")
-    page.key("Control+s")
-    page.wait_for_word("Saved: axillary node")
+    save(page, "Saved: axillary node")
     assert page.states() == {"axillary node": "saved"}
     assert voxels(clean) == {"axillary node": 8}
     page.draw("axillary node", (20, 20, 20), 3)
     rename(page, "neck node")
-    page.key("Control+s")
-    page.wait_for_word("Saved: neck node")
+    save(page, "Saved: neck node")
     assert voxels(clean) == {"neck node": 27}
     page.key("Control+z")
-    page.key("Control+s")
-    page.wait_for_word("Saved: axillary node")
+    save(page, "Saved: axillary node")
     assert voxels(clean) == {"axillary node": 27}
 
 
 def test_another_name_keeps_what_somebody_else_saved_and_ones_own(reading, clean, second):
     page = reading("ann")
     save_two(page)
-    other = second()
-    other.draw("lesion", (39, 39, 19), 6)
-    other.key("Control+s")
-    other.wait_for_word("Saved: lesion")
+    save_one(second(), "lesion", (39, 39, 19), 6)
     page.draw("lesion", (50, 40, 20), 3)
-    page.key("Control+s")
-    page.wait_for_word("Give yours another name to keep both")
+    save(page, "Give yours another name to keep both")
     rename(page, "lesion 2", row=1)
-    page.key("Control+s")
-    page.wait_for_word("Saved: lesion 2")
+    save(page, "Saved: lesion 2")
     assert voxels(clean) == {"node": 8, "lesion": 216, "lesion 2": 27}
 
 
 def test_a_save_whose_answer_was_lost_or_that_is_pressed_twice_is_no_conflict(reading, clean):
     page = reading("ann")
-    page.draw("liver", (20, 20, 20), 8)
-    page.key("Control+s")
-    page.wait_for_word("Saved: liver")
+    save_one(page, "liver", (20, 20, 20), 8)
     sent = []
 
     def lose_the_first(route):
@@ -217,15 +195,13 @@ def test_a_save_whose_answer_was_lost_or_that_is_pressed_twice_is_no_conflict(re
     page.page.route("**/save", lose_the_first)
     page.draw("lesion 1", (22, 22, 22), 2)
     page.key("Control+s")
-    page.key("Control+s")
-    page.wait_for_word("Everything is saved")
+    save(page, "Everything is saved")
     assert [answer.status for answer in sent] == [200, 200]
     page.page.unroute("**/save")
     assert page.states() == {"liver": "saved", "lesion 1": "saved"}
     page.draw("liver", (20, 20, 20), 9)
     page.draw("lesion 1", (22, 22, 22), 3)
-    page.key("Control+s")
-    page.wait_for_word("Saved: liver, lesion 1")
+    save(page, "Saved: liver, lesion 1")
     assert voxels(clean) == {"liver": 729 - 27, "lesion 1": 27}
 
 
@@ -249,21 +225,12 @@ def test_what_is_drawn_while_a_save_is_on_its_way_is_saved_next(reading, clean):
 def test_a_finding_that_is_refused_does_not_keep_the_others_from_being_saved(reading, clean, second):
     page = reading("ann")
     save_two(page)
-    other = second()
-    other.draw("node", (20, 20, 20), 4)
-    other.key("Control+s")
-    other.wait_for_word("Saved: node")
+    save_one(second(), "node", (20, 20, 20), 4)
     page.draw("node", (20, 20, 20), 3)
     page.draw("lesion", (40, 40, 20), 5)
-    page.key("Control+s")
-    page.wait_for_word("Saved: lesion. 'node' was saved by Reader Two")
+    save(page, "Saved: lesion. 'node' was saved by Reader Two")
     assert voxels(clean) == {"node": 64, "lesion": 125}
     assert page.states() == {"node": "not saved", "lesion": "saved"}
-
-
-def delete(page: ReadingPage, row: int = 0) -> None:
-    page.page.locator("#findings tbody tr.second").nth(row).get_by_role("button", name="Delete").click()
-    page.wait_for_word("is deleted")
 
 
 def bring_back(page: ReadingPage) -> None:
@@ -275,9 +242,8 @@ def test_what_was_brought_back_stays_through_undo_and_redo(reading, clean):
     page = reading("ann")
     page.draw("liver", (20, 20, 20), 8)
     page.draw("lesion 1", (22, 22, 22), 2)
-    page.key("Control+s")
-    page.wait_for_word("Saved: liver, lesion 1")
-    delete(page, row=1)
+    save(page, "Saved: liver, lesion 1")
+    delete(page, "lesion 1", row=1)
     page.draw("node", (40, 40, 20), 2)
     bring_back(page)
     page.wait_for_word("lesion 1 is back")
@@ -294,17 +260,14 @@ def test_what_was_brought_back_stays_through_undo_and_redo(reading, clean):
         assert page.page.locator("#findings tbody tr.second").count() == len(names)
     page.draw("liver", (20, 20, 20), 9)
     page.draw("lesion 1", (22, 22, 22), 3)
-    page.key("Control+s")
-    page.wait_for_word("Saved: liver, node, lesion 1")
+    save(page, "Saved: liver, node, lesion 1")
     assert voxels(clean) == {"liver": 729 - 27, "lesion 1": 27, "node": 8}
 
 
 def test_what_was_deleted_in_an_earlier_session_is_brought_back_and_stays(reading, clean):
     page = reading("ann")
-    page.draw("lesion 1", (22, 22, 22), 2)
-    page.key("Control+s")
-    page.wait_for_word("Saved: lesion 1")
-    delete(page)
+    save_one(page, "lesion 1", (22, 22, 22), 2)
+    delete(page, "lesion 1")
     page = reading("ann")
     page.draw("node", (40, 40, 20), 2)
     bring_back(page)
@@ -316,43 +279,34 @@ def test_what_was_deleted_in_an_earlier_session_is_brought_back_and_stays(readin
 
 def test_a_finding_is_not_brought_back_beside_another_of_its_name(reading, clean):
     page = reading("ann")
-    page.draw("lesion 1", (22, 22, 22), 2)
-    page.key("Control+s")
-    page.wait_for_word("Saved: lesion 1")
-    delete(page)
+    save_one(page, "lesion 1", (22, 22, 22), 2)
+    delete(page, "lesion 1")
     page.draw("lesion 1", (40, 40, 20), 3)
     bring_back(page)
     page.wait_for_word("Another finding is called lesion 1")
     rename(page, "lesion 2")
     bring_back(page)
     page.wait_for_word("lesion 1 is back")
-    page.key("Control+s")
-    page.wait_for_word("Saved: lesion 2")
+    save(page, "Saved: lesion 2")
     assert voxels(clean) == {"lesion 1": 8, "lesion 2": 27}
 
 
 def test_a_new_finding_does_not_take_the_name_of_a_saved_one_that_was_undone(reading, clean):
     page = reading("ann")
     page.key("n")
-    page.draw("lesion 1", (22, 22, 22), 2)
-    page.key("Control+s")
-    page.wait_for_word("Saved: lesion 1")
+    save_one(page, "lesion 1", (22, 22, 22), 2)
     page.key("Control+z")
     page.key("Control+z")
     assert page.states() == {}
     page.key("n")
-    page.draw("lesion 2", (40, 40, 20), 3)
-    page.key("Control+s")
-    page.wait_for_word("Saved: lesion 2")
+    save_one(page, "lesion 2", (40, 40, 20), 3)
     assert voxels(clean) == {"lesion 1": 8, "lesion 2": 27}
     assert set(page.states()) == {"lesion 2"}
 
 
 def test_what_was_kept_while_the_archive_was_away_is_saved_over(reading, clean):
     page = reading("ann")
-    page.draw("liver", (20, 20, 20), 8)
-    page.key("Control+s")
-    page.wait_for_word("Saved: liver")
+    save_one(page, "liver", (20, 20, 20), 8)
 
     def answer_as_without_archive(route):
         route.fetch()
@@ -360,12 +314,10 @@ def test_what_was_kept_while_the_archive_was_away_is_saved_over(reading, clean):
 
     page.page.route("**/save", answer_as_without_archive)
     page.draw("lesion 1", (22, 22, 22), 2)
-    page.key("Control+s")
-    page.wait_for_word("not in the archive")
+    save(page, "not in the archive")
     assert page.states() == {"liver": "saved", "lesion 1": "not saved"}
     page.page.unroute("**/save")
     page.draw("lesion 1", (22, 22, 22), 3)
     page.draw("liver", (20, 20, 20), 9)
-    page.key("Control+s")
-    page.wait_for_word("Saved: liver, lesion 1")
+    save(page, "Saved: liver, lesion 1")
     assert voxels(clean) == {"liver": 729 - 27, "lesion 1": 27}
