@@ -68,7 +68,7 @@ class UncertaintyScoring(ScoringMethod):
         problems = {}
         for number, study in enumerate(studies, start=1):
             try:
-                volume = self._store.volumes.study(*self._store.source(study))[0]
+                volume = self._store.volume(study)
                 score = score_study(segmenter, volume, asked=study in unlabelled, budget_s=seconds_per_study)
             except (ValueError, OSError, MONAILabelException, HTTPException, requests.RequestException) as error:
                 problems[study] = getattr(error, "msg", "") or str(error)

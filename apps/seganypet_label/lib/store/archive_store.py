@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 from lib.store.archive import Archive, ArchiveSeries
 from lib.store.archive_labels import newest_label
 from lib.store.bad_request import BadRequest
-from lib.store.datastore import DICOM, FINAL, StudyStore
+from lib.store.datastore import FINAL, StudyStore
 from lib.store.label_quality import LOW
 from lib.store.label_segs import write_label_seg
+from lib.store.owned_keys import DICOM
 from lib.store.series_folders import SeriesFolder
 from lib.store.volumes import Volumes
 from seganypet.data.label_reading import LabelMap
@@ -207,7 +208,7 @@ class ArchiveStore(StudyStore):
 
     def _send_seg(self, study_id: str, tag: str) -> None:
         """Send the label as it is now, one SEG of a study after the other, and note where it went."""
-        volume = self.volumes.study(*self.source(study_id))[0]
+        volume = self.volume(study_id)
         with self._sending[study_id], tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
             label, info = self._copy_of_label(study_id, tag, Path(folder))
             if "problem" not in info.get("seg", {"problem": "not sent yet"}):

@@ -1,49 +1,37 @@
-"""The studies folder: NIfTI files and DICOM PET series side by side, labels under labels/<tag>/.
+"""The studies folder: its studies, and labels under labels/<tag>/.
 
-MONAI Label's own store shows files only and copies over what is there. This one lists DICOM series too, and keeps
-whatever a save or a removal would have destroyed.
+MONAI Label's own store copies over what is there. This one keeps whatever a save or a removal would have destroyed.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
-from monailabel.datastore.local import DataModel, ImageLabelModel
+from monailabel.datastore.local import DataModel
 from monailabel.interfaces.datastore import DefaultLabelTag
-from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
+from monailabel.interfaces.exception import LabelNotFoundException
 from numpy.typing import NDArray
 
 from lib.store.bad_request import BadRequest
-from lib.store.kept_files import PRIVATE, keep, keep_a_copy, put_aside, remove_drafts
+from lib.store.kept_files import keep, keep_a_copy, put_aside
 from lib.store.kept_text import check_kept, read_kept
 from lib.store.label_maps import named_segments, narrow, read_label_map
 from lib.store.label_quality import LOW, give_quality, said_quality
 from lib.store.last_masks import LastMasks
 from lib.store.mask_files import nifti_bytes
-from lib.store.names import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, extension_of, is_study_id, is_tag
+from lib.store.names import LABEL_EXTENSIONS, extension_of, is_tag
 from lib.store.one_target import place_target
-from lib.store.owned_keys import (
-    DICOM,
-    check_image_info,
-    check_label_info,
-    check_save_info,
-    is_folder_inside,
-    sound_label_info,
-)
+from lib.store.owned_keys import check_label_info, check_save_info, sound_label_info
 from lib.store.reader import READER
 from lib.store.saved_targets import describe_targets, saved_by
-from lib.store.series_folders import SeriesFolder, find_series_folders
-from lib.store.shared_index import SharedIndex
-from lib.store.volumes import Volumes, write_study_nifti
+from lib.store.study_list import StudyList
+from lib.store.volumes import Volumes
 from seganypet.data.label_reading import LabelMap
 from seganypet.pet import PetVolume
 from seganypet.whole_file import whole_file
@@ -51,15 +39,13 @@ from seganypet.whole_file import whole_file
 logger = logging.getLogger(__name__)
 
 FINAL = DefaultLabelTag.FINAL.value
-NO_STUDIES = ("labels",)
 CAME_FROM = ("clicks", "weights", "edited", "colour")  # of a target
 ASKED_OF_A_TARGET = ("replaces", "renames", "removed", "came_from")  # not kept beside a label
 SAID_OF_A_TARGET = (*CAME_FROM, "by", "at", "drawn_voxels", "changed")
-LOOK_EVERY_S = 5.0  # walking through thousands of DICOM files takes a while
 
 
-class StudyStore(SharedIndex):
-    """A folder of studies.
+class StudyStore(StudyList):
+    """A folder of studies and their labels.
 
     Args:
         folder: the studies folder.
@@ -69,137 +55,9 @@ class StudyStore(SharedIndex):
     """
 
     def __init__(self, folder: str, volumes: Volumes, *, auto_reload: bool = True, final_quality: str = LOW) -> None:
-        self.volumes = volumes
         self.final_quality = final_quality
         self.last_masks = LastMasks()
-        self._converting = threading.Lock()
-        # of other servers on this folder; MONAI Label's own is taken and let go several times within one save
-        self._saving = FileLock(Path(folder) / PRIVATE / "saving.lock")
-        self._looked = 0.0
-        self.root = Path(folder)
-        self._series: list[SeriesFolder] | None = None  # looked for once the index is known, which names them
-        patterns = tuple(f"*{extension}" for extension in IMAGE_EXTENSIONS)
-        super().__init__(folder, extensions=patterns, auto_reload=auto_reload)
-        if not self.read_only:
-            remove_drafts(self.root)
-
-    # --- studies
-
-    def study_id(self, name: str) -> str:
-        """The id of a study given by its id or by its SeriesInstanceUID.
-
-        Raises:
-            ImageNotFoundException: there is no such study.
-        """
-        for look in (self._look_for_series, None):
-            with self._lock:
-                if name in self._datastore.objects:
-                    return name
-                for study_id, entry in self._datastore.objects.items():
-                    if name and entry.image.info.get("series_uid") == name:
-                        return study_id
-            if look:
-                look()
-        raise ImageNotFoundException(f"there is no study {name!r}")
-
-    def source(self, name: str) -> tuple[Path, str | None]:
-        """Where a study's files are: a NIfTI file and None, or a folder and the series' UID.
-
-        Raises:
-            ImageNotFoundException: there is no such study, or none in the studies folder.
-        """
-        study_id = self.study_id(name)
-        with self._lock:
-            entry = self._datastore.objects[study_id].image
-            if entry.ext == DICOM and not is_folder_inside(entry.info["folder"]):
-                raise ImageNotFoundException(f"the files of study {study_id!r} are not in the studies folder")
-            path = self.root / self._filename(study_id, entry.ext)
-            return path, entry.info["series_uid"] if entry.ext == DICOM else None
-
-    def get_image_uri(self, image_id: str) -> str:
-        """The file a client downloads: of a DICOM series a NIfTI on the grid that clicks refer to; "" if unknown."""
-        try:
-            path, series_uid = self.source(image_id)
-        except ImageNotFoundException:
-            return ""
-        if series_uid is None:
-            return str(path.resolve())
-        file = self.scratch / "images" / f"{self.study_id(image_id)}.nii.gz"
-        made_of = file.with_name(f"{file.name}.made_of")
-        with self._converting:
-            # by content: a header that was corrected in place changes the SUV, and no folder's time
-            volume = self.volumes.study(path, series_uid)[0]
-            if not (file.exists() and made_of.exists() and made_of.read_text() == volume.content_hash):
-                with whole_file(file) as draft:
-                    write_study_nifti(volume, draft)
-                keep(volume.content_hash.encode(), made_of)
-        return str(file)
-
-    def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """What the index knows of a study; `path` only where it is one file."""
-        try:
-            study_id = self.study_id(image_id)
-        except ImageNotFoundException:
-            return {}
-        with self._lock:
-            entry = self._datastore.objects[study_id].image
-            info = json.loads(json.dumps(entry.info, default=str))
-            if entry.ext != DICOM:
-                info["path"] = str((self.root / self._filename(study_id, entry.ext)).resolve())
-            return info
-
-    def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
-        """Keep an uploaded NIfTI as a study.
-
-        Raises:
-            BadRequest: a name that is none, a file that cannot be read as PET, or info that is the server's to say.
-            FileExistsError: another image has that name.
-        """
-        check_image_info(image_info or {})
-        check_kept(image_info, "what is said of the image")
-        extension = extension_of(image_filename, IMAGE_EXTENSIONS)
-        if extension is None:
-            raise BadRequest(f"an image is a file {', '.join(IMAGE_EXTENSIONS)}, got {Path(image_filename).name!r}")
-        image_id = image_id or Path(image_filename).name[: -len(extension)]
-        if not is_study_id(image_id):
-            raise BadRequest(f"image must be a plain name without a path, got {image_id!r}")
-        target = self.root / f"{image_id}{extension}"
-        try:
-            content = self.volumes.upload(Path(image_filename))[0].content_hash
-        except ValueError as error:
-            raise BadRequest(f"the image cannot be read: {error}") from None
-        with self._lock, self._saving:
-            self._init_from_datastore_file()
-            if image_id in self._datastore.objects:
-                if self.volumes.study(*self.source(image_id))[0].content_hash == content:
-                    return image_id
-                raise FileExistsError(f"there is another image {image_id!r}; upload under a new name")
-            keep(Path(image_filename).read_bytes(), target)
-            info = {**(image_info or {}), "ts": int(time.time()), "name": target.name}
-            self._datastore.objects[image_id] = ImageLabelModel(image=DataModel(info=info, ext=extension))
-            self._update_datastore_file()
-        return image_id
-
-    def remove_image(self, image_id: str) -> None:
-        """Take a NIfTI study and its labels out of the store; the files move to .seganypet/removed.
-
-        Raises:
-            ImageNotFoundException: there is no such study.
-            BadRequest: a DICOM series, which only its owner removes.
-        """
-        path, series_uid = self.source(image_id)
-        if series_uid is not None:
-            raise BadRequest(
-                f"{image_id!r} is a DICOM series; remove its folder by hand, the server deletes no archive"
-            )
-        with self._lock, self._saving:
-            self._init_from_datastore_file()
-            for tag in list(self._datastore.objects[image_id].labels):
-                self.remove_label(image_id, tag)
-            put_aside(self.root, path, "removed")
-            self.refresh()
-
-    # --- labels
+        super().__init__(folder, volumes, auto_reload=auto_reload)
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Keep a label that a client sent, see `keep_label`.
@@ -229,7 +87,7 @@ class StudyStore(SharedIndex):
         if extension is None:
             raise BadRequest(f"a label is a file {', '.join(LABEL_EXTENSIONS)}, got {Path(label_filename).name!r}")
         study_id = self.study_id(image_id)
-        volume = self.volumes.study(*self.source(study_id))[0]
+        volume = self.volume(study_id)
         label = read_label_map(Path(label_filename), volume)
         self._keep(study_id, tag, label, label_info or {}, volume, quality)
         return study_id
@@ -250,7 +108,7 @@ class StudyStore(SharedIndex):
             As `save_label`.
         """
         quality, study_id = self._quality(_checked_tag(tag), said), self.study_id(image_id)
-        volume = self.volumes.study(*self.source(study_id))[0]
+        volume = self.volume(study_id)
         return self._keep(study_id, tag, LabelMap(mask.astype(np.int16), volume.affine, {}), said, volume, quality)
 
     def remove_target(self, image_id: str, tag: str, name: str, said: dict[str, Any]) -> None:
@@ -265,7 +123,7 @@ class StudyStore(SharedIndex):
             HTTPException: 409 where the target is another by now.
         """
         study_id = self.study_id(image_id)
-        volume = self.volumes.study(*self.source(study_id))[0]
+        volume = self.volume(study_id)
         if self._label(study_id, tag) is None:
             raise LabelNotFoundException(f"there is no label of study {study_id!r} with tag {tag!r}")
         nothing = LabelMap(np.zeros(volume.shape, np.int16), volume.affine, {})
@@ -365,17 +223,6 @@ class StudyStore(SharedIndex):
         self._datastore.objects[study_id].labels[tag] = DataModel(info=info, ext=".nii.gz")
         self._update_datastore_file()
 
-    def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
-        """Add what a client says of an image.
-
-        Raises:
-            ImageNotFoundException: there is no such study.
-            BadRequest: info that is the server's to say.
-        """
-        check_image_info(info)
-        check_kept(info, "what is said of the image")
-        super().update_image_info(image_id, info)
-
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add what a client says of a label, see `add_label_info`.
 
@@ -434,43 +281,6 @@ class StudyStore(SharedIndex):
             raise LabelNotFoundException("no study has a final label yet")
         return str(super().get_dataset_archive(limit_cases))
 
-    # --- the index
-
-    def _filename(self, id: str, ext: str) -> str:
-        return self._datastore.objects[id].image.info["folder"] if ext == DICOM else f"{id}{ext}"
-
-    def _add_non_existing_images(self) -> int:
-        added = 0
-        self._init_from_datastore_file()
-        objects = self._datastore.objects
-        for file in sorted(os.listdir(self.root)):
-            extension = extension_of(file, IMAGE_EXTENSIONS)
-            study_id = file[: -len(extension)] if extension else ""
-            if extension and is_study_id(study_id) and study_id not in objects and (self.root / file).is_file():
-                info = {"ts": int(time.time()), "name": file}
-                objects[study_id] = ImageLabelModel(image=DataModel(info=info, ext=extension))
-                added += 1
-        if self._series is None:
-            self._series = self._find_series()
-        for series in self._series:
-            known = objects.get(series.study_id)
-            if known is not None and known.image.ext != DICOM:
-                logger.warning("%s is a NIfTI and a DICOM series; the NIfTI is listed", series.study_id)
-            elif known is None or known.image.info.get("series_uid") != series.series_uid:
-                for tag, label in known.labels.items() if known else ():  # another series lies in that folder now
-                    for extension in (label.ext, ".json"):
-                        put_aside(self.root, self.root / "labels" / tag / f"{series.study_id}{extension}", "replaced")
-                info = {
-                    "ts": int(time.time()),
-                    "name": f"{series.study_id}.nii.gz",
-                    "folder": series.folder,
-                    "series_uid": series.series_uid,
-                    "about": dict(series.about),
-                }
-                objects[series.study_id] = ImageLabelModel(image=DataModel(info=info, ext=DICOM))
-                added += 1
-        return added
-
     def _add_non_existing_labels(self, tag: str) -> int:
         """Take in labels that lie in labels/<tag>; what was said of one stands in the JSON beside it."""
         known = {study for study, entry in self._datastore.objects.items() if tag in entry.labels}
@@ -483,26 +293,6 @@ class StudyStore(SharedIndex):
                 except (ValueError, OSError) as error:
                     logger.warning("%s is not taken in: %s", said, error)
         return added
-
-    def _look_for_series(self) -> None:
-        """See what came since; nobody is told when a folder of DICOM files appears."""
-        if time.monotonic() - self._looked > LOOK_EVERY_S:
-            self._looked = time.monotonic()
-            self.refresh()
-
-    def refresh(self) -> None:
-        """Take in what others put into the folder or took away."""
-        self._series = self._find_series()  # slow, so not under the lock
-        self._reconcile_datastore()
-
-    def _find_series(self) -> list[SeriesFolder]:
-        index = getattr(self, "_datastore", None)  # not there yet while this object is made
-        known = {
-            study: str(entry.image.info["series_uid"])
-            for study, entry in (index.objects.items() if index is not None else ())
-            if entry.image.ext == DICOM and "series_uid" in entry.image.info
-        }
-        return find_series_folders(self.root, skip=NO_STUDIES, known=known)
 
 
 def _checked_tag(tag: str) -> str:

@@ -96,7 +96,7 @@ def bring_back(store: StudyStore, study_id: str, name: str, file: str, said: dic
         entry = next((one for one in info.get("targets", []) if one.get("name") == name), None)
         if kept is None or entry is None:
             raise HTTPException(404, f"there is no deleted {name!r} of study {study_id!r}")
-        volume = store.volumes.study(*store.source(study_id))[0]
+        volume = store.volume(study_id)
         # the JSON and the map are kept one after the other: its map is the newest that is not newer
         maps = sorted(_kept(kept.parent, f"{study_id}.nii.gz"), key=lambda one: one.name)
         older = [one for one in maps if one.name[:STAMP] <= kept.name[:STAMP]]

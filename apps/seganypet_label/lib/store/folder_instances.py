@@ -16,9 +16,10 @@ from pathlib import Path
 
 from monailabel.interfaces.exception import ImageNotFoundException
 
-from lib.store.datastore import LOOK_EVERY_S, StudyStore
+from lib.store.datastore import StudyStore
 from lib.store.dicom_instance import Instance, Row, read_instance
 from lib.store.label_segs import DESCRIPTION, LabelSeg, LabelSegs
+from lib.store.study_list import LOOK_EVERY_S
 from seganypet.inference.byte_cache import ByteCache
 from seganypet.pet import PetReadError, PetSeries, find_pet_series
 from seganypet.pet.series_listing import files_under, group_series

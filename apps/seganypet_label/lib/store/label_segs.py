@@ -108,7 +108,7 @@ class LabelSegs:
         return known[1]
 
     def _made(self, seg: LabelSeg) -> Instance:
-        volume = self._store.volumes.study(*self._store.source(seg.study_id))[0]
+        volume = self._store.volume(seg.study_id)
         with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
             file = Path(folder) / "seg.dcm"
             if not write_label_seg(seg.label, seg.info, volume, file):
