@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from seganypet.clicks import InitialMask, VoxelSet
-from seganypet.clicks.voxel_set import smallest_box
+from seganypet.clicks.voxel_set import reaches_inner_face, smallest_box
 
 BOX = (slice(2, 4), slice(1, 2), slice(3, 4))
 
@@ -42,3 +42,13 @@ def test_voxels_come_back_on_a_volumes_grid(mask):
         assert there.flags[f"{order}_CONTIGUOUS"]
     assert np.array_equal(InitialMask(voxels).on(mask.shape), mask)
     assert not InitialMask(None).on(mask.shape).any()
+
+
+def test_a_mask_reaches_the_faces_of_its_box_beyond_which_the_volume_goes_on():
+    part = np.zeros((3, 3, 3), bool)
+    part[0, 1, 1] = True
+    assert not reaches_inner_face(part, (slice(0, 3), slice(4, 7), slice(4, 7)), (9, 9, 9))  # the volume's own face
+    assert reaches_inner_face(part, (slice(1, 4), slice(4, 7), slice(4, 7)), (9, 9, 9))
+    part[0, 1, 1], part[1, 1, 2] = False, True
+    assert not reaches_inner_face(part, (slice(1, 4), slice(4, 7), slice(6, 9)), (9, 9, 9))
+    assert reaches_inner_face(part, (slice(1, 4), slice(4, 7), slice(5, 8)), (9, 9, 9))

@@ -93,3 +93,18 @@ def smallest_box(mask: NDArray[np.bool_], within: Box | None = None) -> Box | No
         first = box[axis].start
         box[axis] = slice(first + int(hit[0]), first + int(hit[-1]) + 1)
     return (box[0], box[1], box[2])
+
+
+def reaches_inner_face(part: NDArray[np.bool_], box: Sequence[slice], shape: Sequence[int]) -> bool:
+    """Whether a mask reaches a face of its box beyond which the volume goes on.
+
+    Args:
+        part: bool [i, j, k] in the box.
+        box: where it lies in the volume.
+        shape: voxels of the volume.
+    """
+    for axis, (side, length) in enumerate(zip(box, shape, strict=True)):
+        faces = np.moveaxis(part, axis, 0)
+        if (side.start > 0 and faces[0].any()) or (side.stop < length and faces[-1].any()):
+            return True
+    return False

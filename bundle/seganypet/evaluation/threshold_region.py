@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from seganypet.clicks import Click
+from seganypet.clicks.voxel_set import reaches_inner_face
 from seganypet.pet import PetVolume
 
 SHARE_OF_MAXIMUM = 0.41
@@ -56,7 +57,7 @@ def fixed_region(volume: PetVolume, click: Click, suv: float) -> np.ndarray:
 def hottest_near(volume: PetVolume, click: Click) -> np.ndarray:
     """[3] voxel indices of the maximum within 2 cm of a click."""
     spacing = np.array(volume.spacing_mm)
-    centre = np.round(click.ijk).astype(int)
+    centre = np.array(click.voxel)
     reach = np.ceil(REACH_MM / spacing).astype(int)
     low, high = np.maximum(centre - reach, 0), np.minimum(centre + reach + 1, volume.shape)
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
@@ -82,18 +83,9 @@ def connected_above(
         components, _ = ndimage.label(voxels[box] >= level)
         own = components[tuple(at - side.start for at, side in zip(seed, box, strict=True))]
         part = (components == own) & (own > 0)
-        if not _reaches_inner_face(part, box, voxels.shape):
+        if not reaches_inner_face(part, box, voxels.shape):
             break
     return box, part
-
-
-def _reaches_inner_face(part: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
-    """Whether a region lies on a face of its box that is not the volume's."""
-    for axis, (side, n) in enumerate(zip(box, shape, strict=True)):
-        faces = np.moveaxis(part, axis, 0)
-        if (side.start > 0 and faces[0].any()) or (side.stop < n and faces[-1].any()):
-            return True
-    return False
 
 
 def best_threshold_dice(volume: PetVolume, target: np.ndarray, thresholds: int = 100) -> float:

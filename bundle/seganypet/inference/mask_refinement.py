@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from seganypet.clicks import Click
+from seganypet.clicks.voxel_set import reaches_inner_face
 from seganypet.inference.click_replay import ClickReplay, RungView, WorkingClick
 from seganypet.inference.click_rules import AROUND_MM, NEIGHBOURS
 from seganypet.inference.prompt_steps import Limit, Step, apply_steps
@@ -68,7 +69,7 @@ def refine(replay: ClickReplay, mask: NDArray[np.bool_], earlier: tuple[Click, .
         change = _clicked_part(
             answer & ~here if click.positive else here & ~answer, here, click.positive, local, replay
         )
-        if rung is replay.rungs[-1] or not _leaves(change, box, mask.shape):
+        if rung is replay.rungs[-1] or not reaches_inner_face(change, box, mask.shape):
             break
     refined = mask.copy(order="K")
     refined[box][change] = click.positive
@@ -112,15 +113,6 @@ def _clicked_part(
         return around
     parts, _ = ndimage.label(core)
     return ndimage.binary_dilation(parts == parts[voxel], NEIGHBOURS) & change
-
-
-def _leaves(change: NDArray[np.bool_], box: tuple[slice, slice, slice], shape: tuple[int, ...]) -> bool:
-    """Whether a change reaches a face of the window beyond which the volume goes on."""
-    for axis, (side, length) in enumerate(zip(box, shape, strict=True)):
-        faces = np.moveaxis(change, axis, 0)
-        if (side.start > 0 and faces[0].any()) or (side.stop < length and faces[-1].any()):
-            return True
-    return False
 
 
 def _seed(
