@@ -21,7 +21,7 @@ export class Findings {
     this.past = [];
     this.future = [];
     this.answers = new WeakMap(); // prompts → {mask, numbers}
-    this.kept = new Map(); // id → {name, digest, prompts, by, at, checked, colour}, as it is saved; stale, short
+    this.kept = new Map(); // id → {name, digest, prompts, by, at, checked, colour}, as it is saved; stale, short, elsewhereMl
     this.deleted = new Map(); // name → {finding, kept} of what was saved and deleted here
     this.number = 0;
   }

@@ -71,7 +71,8 @@ export class Keeping {
 
   /**
    * Hold what is kept of each finding against what the server has. What this page's own save changed is known here;
-   * one that somebody else changed is stale, and short is one whose voxels another finding took and gave up again.
+   * one that somebody else changed is stale, short is one whose voxels another finding took and gave up again, and
+   * elsewhereMl is what of it the server keeps in other findings, which lie on top.
    */
   #compare({ saved, removed, changed = [] }) {
     const { kept, answers } = this.reading.findings;
@@ -84,8 +85,10 @@ export class Keeping {
       }
       const own = changed.find(({ name, before }) => name === one.name && before === one.digest);
       const digest = own ? own.after : one.digest;
-      const mask = answers.get(one.prompts)?.mask;
-      kept.set(id, { ...one, digest, stale: now.digest !== digest, short: Boolean(mask) && !coveredBy(mask, masks) });
+      const { mask = null, numbers } = answers.get(one.prompts) || {};
+      const stale = now.digest !== digest;
+      const elsewhereMl = mask && !stale ? numbers.volume_ml - now.volume_ml : 0;
+      kept.set(id, { ...one, digest, stale, short: Boolean(mask) && !coveredBy(mask, masks), elsewhereMl });
     }
     this.#showRemoved(removed);
     this.reading.changed();

@@ -72,6 +72,7 @@ export class Table {
     said.textContent = [
       clicks ? `${clicks} click${clicks > 1 ? "s" : ""}` : "",
       state === "saved" ? `saved ${when}${kept.by ? ` by ${kept.by}` : ""}` : state,
+      state === "saved" && kept.elsewhereMl >= 0.005 ? `without ${kept.elsewhereMl.toFixed(2)} mL in other findings` : "",
     ]
       .filter(Boolean)
       .join(" · ");
