@@ -15,22 +15,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
-import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
 
-from seganypet.data.preprocessing import WorkingGrid, WorkingImage
-from seganypet.inference.click_rules import Cell, obey_clicks
+from seganypet.data.preprocessing import WorkingImage
+from seganypet.inference.click_rules import obey_clicks
+from seganypet.inference.click_state import ClickState, Tally, Target, WorkingClick
 from seganypet.inference.drawn_prompt import Drawing, drawn_prompt
 from seganypet.inference.prompt_steps import drawn_voxels
-from seganypet.inference.tiles import Blend, Box, Tiles, blend, cells_leaving, hand_over, next_window, paint
+from seganypet.inference.rung_view import RungView
+from seganypet.inference.tiles import Blend, blend, cells_leaving, hand_over, next_window, paint
 from seganypet.inference.window_encoder import WindowEncoder
-from seganypet.inference.windows import Origin, Point, contains, place_window
+from seganypet.inference.windows import Origin, Point
 from seganypet.pet import PetVolume
 
 STALE_SHARE = 0.05  # a followed window is decoded again when its share of the target changed by more than this
@@ -40,129 +41,6 @@ LARGE_ML = 15.0  # a first answer of this volume, in a window of 373 mL, may be 
 GOES_ON = 1.5  # which the coarser rung answers where it finds so many times as much
 UNSURE_LOGIT = 2.0  # a first click's logit below this asks the coarser rung,
 SURER_BY = 1.0  # which answers where its own logit there is higher by this
-
-
-@dataclass(frozen=True)
-class WorkingClick:
-    """A click as mm along the working axes from the volume's centre, the same place on every rung.
-
-    A positive one may stand for a drawing, which the network gets as the mask prompt of a target's first answer.
-    """
-
-    point_mm: Point
-    positive: bool
-    drawing: Drawing | None = None
-
-
-@dataclass(frozen=True)
-class Target:
-    """What the clicks in one neighbourhood have selected.
-
-    Args:
-        rung: that it is answered on, from the finest.
-        roots: windows in which positive clicks are answered.
-        clicks: its positive clicks and all negative ones, in the order they were made.
-        tiles: the roots' logits and those of the windows the target was followed into; [L, L, L] raw logits.
-        shown: the logits that its mask was painted from, made to obey the clicks.
-        box: where its mask lies in the volume.
-        mask: bool [i, j, k] within `box`.
-        cut_off: whether it goes on beyond the most windows a target may have.
-    """
-
-    rung: int
-    roots: tuple[Origin, ...]
-    clicks: tuple[WorkingClick, ...]
-    tiles: Tiles = field(default_factory=dict)
-    shown: Blend | None = None
-    box: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
-    mask: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), dtype=bool))
-    cut_off: bool = False
-
-    @property
-    def bytes_held(self) -> int:
-        fields = [*self.tiles.values(), *((self.shown.logits, self.shown.covered) if self.shown else ())]
-        return self.mask.nbytes + sum(one.numel() * one.element_size() for one in fields)
-
-
-@dataclass(frozen=True)
-class ClickState:
-    """The answer to an ordered list of clicks, immutable."""
-
-    clicks: tuple[WorkingClick, ...] = ()
-    targets: tuple[Target, ...] = ()
-
-    @property
-    def bytes_held(self) -> int:
-        return 512 + sum(target.bytes_held for target in self.targets)
-
-
-@dataclass
-class Tally:
-    """What answering cost so far."""
-
-    prepare_s: float = 0.0
-    encode_s: float = 0.0
-    decode_s: float = 0.0
-    clicks_decoded: int = 0
-    windows_encoded: int = 0
-    windows_decoded: int = 0
-    embeddings_remembered: int = 0
-
-
-@dataclass(frozen=True)
-class RungView:
-    """One rung over one volume.
-
-    Args:
-        number: of the rung, from the finest.
-        grid: its working grid.
-        size: voxels of its windows along each axis.
-        stride: voxels per logit cell.
-        placement: how its windows are placed.
-    """
-
-    number: int
-    grid: WorkingGrid
-    size: int
-    stride: int
-    placement: str
-
-    @property
-    def cells(self) -> int:
-        """Logit cells of a window along each axis."""
-        return self.size // self.stride
-
-    @property
-    def cell_mm(self) -> float:
-        """Size of a logit cell."""
-        return self.stride * self.grid.spacing_mm
-
-    def contains(self, window: Origin, click: WorkingClick) -> bool:
-        """Whether a click lies in a window."""
-        return contains(window, self.size, self.grid.at_mm(click.point_mm))
-
-    def place(self, click: WorkingClick) -> Origin:
-        """The window that a first click is answered in."""
-        return place_window(self._point(click), self.grid.shape, self.size, self.placement)
-
-    def local(self, window: Origin, click: WorkingClick) -> list[float]:
-        """A click as a voxel of a window."""
-        return [p - first for p, first in zip(self._point(click), window, strict=True)]
-
-    def cell(self, origin: Origin, click: WorkingClick) -> Cell:
-        """The logit cell of a click, on a lattice that begins at a working voxel."""
-        x, y, z = (math.floor((p + 0.5) / self.stride) for p in self.local(origin, click))
-        return (x, y, z)
-
-    def off_centre_mm(self, window: Origin, click: WorkingClick) -> float:
-        """How far from a window's middle a click lies."""
-        middle = (self.size - 1) / 2
-        return math.dist(self.local(window, click), (middle, middle, middle)) * self.grid.spacing_mm
-
-    def _point(self, click: WorkingClick) -> Point:
-        # rounded, so that a volume stored flipped does not see the other side of a tie
-        x, y, z = (round(p, 6) for p in self.grid.at_mm(click.point_mm))
-        return (x, y, z)
 
 
 class ClickReplay:

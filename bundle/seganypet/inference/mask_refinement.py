@@ -18,9 +18,11 @@ from scipy import ndimage
 
 from seganypet.clicks import Click
 from seganypet.clicks.voxel_set import reaches_inner_face
-from seganypet.inference.click_replay import ClickReplay, RungView, WorkingClick
+from seganypet.inference.click_replay import ClickReplay
 from seganypet.inference.click_rules import AROUND_MM, NEIGHBOURS
+from seganypet.inference.click_state import WorkingClick
 from seganypet.inference.prompt_steps import Limit, Step, apply_steps
+from seganypet.inference.rung_view import RungView
 from seganypet.inference.tiles import Blend
 from seganypet.inference.windows import Origin
 

@@ -19,8 +19,9 @@ from seganypet.clicks import Click, InitialMask, Prompt
 from seganypet.clicks.prompts import checked_prompt
 from seganypet.inference.background_encoding import EncodeAheadReport, encode_ahead
 from seganypet.inference.byte_cache import ByteCache
-from seganypet.inference.click_replay import ClickReplay, ClickState, Tally, Target
+from seganypet.inference.click_replay import ClickReplay
 from seganypet.inference.click_rules import force_voxels
+from seganypet.inference.click_state import ClickState, Tally, Target
 from seganypet.inference.compute_gate import ComputeGate
 from seganypet.inference.mask_refinement import refine_by
 from seganypet.inference.prompt_steps import DrawnClick, Paint, Step, apply_steps, steps_of
