@@ -204,3 +204,14 @@ def test_both_sections_of_train_json_take_the_folder(repo):
     config = json.loads((repo / "bundle" / "configs" / "train.json").read_text())
     assert config["cache_dir"] is None
     assert {config[part]["studies"]["cache_dir"] for part in ("train", "validate")} == {"@cache_dir"}
+
+
+def test_entries_without_a_target_are_passed_over_and_named(entry, tmp_path, caplog):
+    without = dataclasses.replace(entry, label_names={1: "liver"})
+    path = write_data_list(tmp_path / "mixed.json", {"training": [without, entry], "validation": [without]})
+    (study,) = load_studies([path], "training", SETTINGS, only_lesions=True)
+    assert [target.name for target in study.targets] == ["lesion"]
+    assert f"1 training entries name no lesion: {entry.label}" in caplog.text
+    assert len(load_studies([path], "training", SETTINGS)) == 2
+    with pytest.raises(ValueError, match="none of the 1 validation entries names a lesion"):
+        load_studies([path], "validation", SETTINGS, only_lesions=True)

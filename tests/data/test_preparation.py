@@ -18,6 +18,7 @@ from seganypet.data.preparation import (
     find_autopet,
     find_monai_label,
     find_nnunet,
+    patient_of,
     split_studies,
 )
 
@@ -268,6 +269,12 @@ def test_patients_stay_together_and_where_they_were():
 def test_a_stated_section_holds():
     sections = split_studies(found_studies(5, "test"))
     assert len(sections["test"]) == 10
+
+
+def test_scans_of_a_patient_are_known_by_their_patient_id():
+    known = {"image": {"info": {"about": {"patient_id": "PAT-001"}}}}
+    assert patient_of("baseline", known) == patient_of("followup", known) == "PAT-001"
+    assert patient_of("baseline", {}) == patient_of("baseline", {"image": {"info": {"about": {}}}}) == "baseline"
 
 
 def test_shares_must_leave_something():

@@ -101,3 +101,9 @@ def test_a_batch_is_of_one_rung_and_every_window_comes_once(high):
     assert (of_batch[:, 0] == of_batch[:, 1]).all()
     if 0 in high:
         assert (np.array(high)[mixed].reshape(-1, 2).sum(1) == 1).all()
+
+
+def test_a_strategy_that_learns_from_experts_needs_one():
+    assert WindowSampler(Windows([1, 0, 0]), experts_needed=True)
+    with pytest.raises(ValueError, match="take strategy finetune"):
+        WindowSampler(Windows([0, 0, 0]), experts_needed=True)

@@ -53,12 +53,20 @@ def load_studies(
         A dataset of `WorkingStudy`.
 
     Raises:
-        FileNotFoundError, ValueError: as `read_data_list`; or a section without an entry in any list.
+        FileNotFoundError, ValueError: as `read_data_list`; or a section without an entry in any list, or without one
+            that names a target. Entries that name none are passed over with a warning.
     """
     entries = [entry for path in data_lists for entry in read_data_list(path)[section]]
     if not entries:
         raise ValueError(f"no {section} entries in {', '.join(map(str, data_lists))}")
     load = LoadStudy(settings, leave_out, only_lesions=only_lesions)
+    without = [entry for entry in entries if not load.names(entry)]
+    if without:
+        what = "lesion" if only_lesions else "target but those left out"
+        if len(without) == len(entries):
+            raise ValueError(f"none of the {len(entries)} {section} entries names a {what}")
+        logger.warning("%d %s entries name no %s: %s …", len(without), section, what, without[0].label)
+        entries = [entry for entry in entries if load.names(entry)]
     if cache_dir is None:
         return CacheDataset(entries, load, num_workers=workers, progress=True, copy_cache=False)
     studies = StudyCache(entries, load, cache_dir)

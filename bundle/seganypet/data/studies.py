@@ -83,7 +83,7 @@ class LoadStudy(Transform):
         uptake = grid.turn(volume.voxels)
         if not volume.suv_known:  # float16 holds no Bq/mL; z-scores do not see the factor
             uptake = uptake * estimate_suv_factor(uptake)
-        names = {value: name for value, name in entry.label_names.items() if self._is_target(name)}
+        names = self.names(entry)
         target_map, targets = split_targets(grid.turn(labels.astype(np.int32)), names)
         if not targets:
             raise ValueError(f"label {entry.label} holds none of its named labels {names}")
@@ -95,6 +95,10 @@ class LoadStudy(Transform):
             targets=tuple(targets),
             high_quality=entry.quality == "high",
         )
+
+    def names(self, entry: Entry) -> dict[int, str]:
+        """The label values of an entry that are targets, with their names."""
+        return {value: name for value, name in entry.label_names.items() if self._is_target(name)}
 
     def _is_target(self, name: str) -> bool:
         return name not in self.leave_out and (is_lesion(name) or not self.only_lesions)

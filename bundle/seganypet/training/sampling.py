@@ -24,12 +24,14 @@ class WindowSampler(Sampler[int]):
         seed: of the run.
         high_share: how many of the draws are of high quality, 0 to 1; ½ is 1:1. None draws windows as they come. Where
             only one quality is there, all draws are of that.
+        experts_needed: whether nothing is learned without windows of high quality, as by `consistency` and `cpcl`.
         batch_size: windows of a batch.
         rank: which process this is.
         world_size: how many there are.
 
     Raises:
-        ValueError: a share outside 0 to 1, or a rank that there is none of.
+        ValueError: a share outside 0 to 1, a rank that there is none of, or no window of high quality where one is
+            needed.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class WindowSampler(Sampler[int]):
         *,
         seed: int = 0,
         high_share: float | None = 0.5,
+        experts_needed: bool = False,
         batch_size: int = 1,
         rank: int = 0,
         world_size: int = 1,
@@ -46,6 +49,11 @@ class WindowSampler(Sampler[int]):
             raise ValueError(f"high_share must lie in 0 to 1, got {high_share}")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank must lie in 0 to {world_size - 1}, got {rank}")
+        if experts_needed and not np.any(dataset.high_quality):
+            raise ValueError(
+                "no label of the training data is an expert's (quality 'high'): strategies consistency and cpcl learn "
+                "from those, and lose what the weights know without; take strategy finetune"
+            )
         self.dataset = dataset
         self.seed = seed
         self.high_share = high_share

@@ -20,6 +20,7 @@ def start_network(
     *,
     points: str | None = None,
     ladder: bool = True,
+    drawn_masks: bool = False,
 ) -> ClickNetwork:
     """A network to train: new, or with the weights and settings of a file.
 
@@ -31,6 +32,7 @@ def start_network(
         device: where to train.
         points: "accumulated" or "newest" clicks for the decoder; None keeps the architecture's or the file's way.
         ladder: False trains without finer rungs.
+        drawn_masks: whether it will be trained on drawings as mask prompts, so that it is asked with them.
 
     Raises:
         ValueError: the file holds another architecture.
@@ -41,6 +43,8 @@ def start_network(
     finer = (network.settings.finer or DEFAULT_SETTINGS[architecture].finer) if ladder else ()
     if finer != network.settings.finer:
         network = with_rungs(network, finer)
+    if drawn_masks:
+        network.settings = replace(network.settings, drawn_masks=True)
     if points is not None:
         network.settings = replace(network.settings, points=points)
     return network.to(device)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from fastapi import HTTPException
 from learning_studies import HELD_OUT, TRAINED_ON, OneSeriesArchive, save_shy_network
@@ -15,7 +16,7 @@ from lib.learning import train_task
 from lib.learning.train_settings import TrainSettings
 from lib.learning.train_task import WEIGHTS_IN_FORCE, UpdateModel, why_not_published
 from lib.learning.trained_weights import go_back, publish, trained_file
-from lib.learning.training_data import gather, too_few
+from lib.learning.training_data import gather, patients_of, too_few, without_experts
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import StudyStore
 from lib.store.volumes import Volumes
@@ -104,10 +105,10 @@ def test_an_epoch_is_as_long_however_many_studies_there_are(studies, windows):
 
 def test_too_few_labels():
     settings = TrainSettings()
-    assert "save one first" in too_few([], settings)
-    assert "held out" in too_few(HELD_OUT[:1], settings)
-    assert too_few(HELD_OUT[:1], TrainSettings(val_split=0.0)) == ""
-    assert too_few(TRAINED_ON[:1], settings) == ""
+    assert "save one first" in too_few({}, settings)
+    assert "held out" in too_few(dict.fromkeys(HELD_OUT[:1], HELD_OUT[0]), settings)
+    assert too_few(dict.fromkeys(HELD_OUT[:1], HELD_OUT[0]), TrainSettings(val_split=0.0)) == ""
+    assert too_few(dict.fromkeys(TRAINED_ON[:1], TRAINED_ON[0]), settings) == ""
 
 
 @pytest.fixture
@@ -146,6 +147,28 @@ def test_labels_become_a_data_list(store, tmp_path):
     assert [entry.label.parent.name for entry in data.validation] == ["final"]  # a model's own output is no measure
     read = read_data_list(data.write(tmp_path / "run" / "data_list.json"))
     assert read["training"] == list(data.training)
+
+
+def test_scans_of_one_patient_are_held_out_together(store):
+    shutil.copytree(store.root / "dicom", store.root / "again")
+    for number, file in enumerate(sorted((store.root / "again").iterdir())):
+        dataset = pydicom.dcmread(file)
+        dataset.SeriesInstanceUID += ".1"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{dataset.SeriesInstanceUID}.{number}"
+        dataset.save_as(file)
+    store.refresh()
+    patients = patients_of(store, ["dicom", "again", TRAINED_ON[0]])
+    assert patients["dicom"] == patients["again"] != "dicom"
+    assert patients[TRAINED_ON[0]] == TRAINED_ON[0]
+
+
+def test_a_strategy_that_learns_from_experts_is_refused_without_one(store):
+    save_label(store, TRAINED_ON[0])
+    settings = TrainSettings(strategy="cpcl")
+    assert "no final label is one" in without_experts(store, [TRAINED_ON[0]], settings)
+    assert without_experts(store, [TRAINED_ON[0]], TrainSettings()) == ""
+    save_label(store, TRAINED_ON[1], quality="high")
+    assert without_experts(store, TRAINED_ON[:2], settings) == ""
 
 
 def test_a_dicom_series_is_trained_on_where_it_lies(store):

@@ -21,7 +21,7 @@ class TrainSettings:
 
     Args:
         max_epochs: how often the new weights are validated and may be published.
-        windows: training windows in all epochs together, whatever the number of studies.
+        windows: training windows in all epochs together, but at least one of each study in an epoch.
         learning_rate: highest one of the schedule.
         val_split: share of the labelled studies that is held out, by their names; the same studies each time.
         use_original: train on the model's own output too, as low quality, where a study has no final label.

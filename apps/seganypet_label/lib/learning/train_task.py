@@ -18,7 +18,7 @@ from monailabel.utils.async_tasks.utils import processes
 from lib.clicks.weights import FileState
 from lib.learning.train_settings import TrainSettings
 from lib.learning.trained_weights import publish, trained_file
-from lib.learning.training_data import TrainingData, gather, too_few
+from lib.learning.training_data import TrainingData, gather, patients_of, too_few, without_experts
 from lib.learning.training_run import REPORT, TrainingFailedError, run_training
 from lib.store.bad_request import BadRequest
 from lib.store.datastore import StudyStore
@@ -74,7 +74,9 @@ class UpdateModel(TrainTask):
         """
         settings = TrainSettings.from_request(request, self._models)
         self._store.check_writable("a run and its weights")
-        problem = too_few(self._store.get_labeled_images(), settings)
+        labelled = self._store.get_labeled_images()
+        problem = too_few(patients_of(self._store, labelled), settings)
+        problem = problem or without_experts(self._store, labelled, settings)
         if problem:
             raise BadRequest(problem)
 
@@ -102,7 +104,7 @@ class UpdateModel(TrainTask):
 
     def _run(self, settings: TrainSettings, data: TrainingData, start: Path, folder: Path) -> dict[str, Any]:
         begun = time.monotonic()
-        before = self._in_force(start)
+        before, start_hash = self._in_force(start), weights_hash(load_network(start))
         overlay = _overlay(settings, data, start, folder, self._device)
         print(
             f"{settings.strategy}: {len(data.training)} entries, {len(data.validation)} held out, {folder}", flush=True
@@ -117,7 +119,7 @@ class UpdateModel(TrainTask):
             "judged_on": "labels held out" if data.validation else "the labels trained on, none being held out",
             "dice_before": found["start"],
             "dice_after": found["best"] if found["best_epoch"] else None,
-            "weights_before": weights_hash(load_network(start)),
+            "weights_before": start_hash,
             "settings": dataclasses.asdict(settings),
         }
         refusal = why_not_published(found, settings, held_out=bool(data.validation))
@@ -190,7 +192,7 @@ def _overlay(settings: TrainSettings, data: TrainingData, start: Path, folder: P
         "validate_every": 1,
         "validate_start": True,
         "validate#studies#section": "validation" if data.validation else "training",
-        "validate#dataset#windows_per_study": max(1, min(8, validated)),
+        "validate#dataset#windows_per_study": max(1, validated),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from monailabel.interfaces.exception import ImageNotFoundException
 from lib.learning.train_settings import TrainSettings
 from lib.store.datastore import FINAL, StudyStore
 from seganypet.data.data_list import Entry, write_data_list
-from seganypet.data.preparation import FoundStudy, Problem, check_studies, find_monai_label, split_studies
+from seganypet.data.preparation import FoundStudy, Problem, check_studies, find_monai_label, patient_of, split_studies
 
 logger = logging.getLogger(__name__)
 
@@ -67,23 +67,51 @@ def gather(store: StudyStore, settings: TrainSettings) -> TrainingData:
         logger.warning("%s is left out: %s", problem.study, problem.text)
     if not any(_tag(entry) == FINAL for entry in data.training):
         reasons = "; ".join(f"{one.study}: {one.text}" for one in problems[:5])
-        raise ValueError(reasons or too_few(labelled, settings) or "there is no final label to train on")
+        few = too_few(patients_of(store, labelled), settings)
+        raise ValueError(reasons or few or "there is no final label to train on")
     return data
 
 
-def too_few(labelled: Iterable[str], settings: TrainSettings) -> str:
+def too_few(patients: Mapping[str, str], settings: TrainSettings) -> str:
     """Why the studies with a final label do not suffice for training; "" where they do.
 
-    Which study is held out follows from its name, so that a study trained on is never asked later what was learned.
+    Which studies are held out follows from their patients, so that a study trained on is never asked later what was
+    learned, nor another scan of the same patient.
+
+    Args:
+        patients: of the studies with a final label, see `patients_of`.
+        settings: of the run.
     """
-    names = list(labelled)
+    names = list(patients)
     if not names:
         return "no study has a final label yet: save one first"
     unread = Entry(Path(), Path(), {})
-    sections = split_studies([FoundStudy(name, name, unread) for name in names], validation_share=settings.val_split)
+    studies = [FoundStudy(name, patient, unread) for name, patient in patients.items()]
+    sections = split_studies(studies, validation_share=settings.val_split)
     if sections["training"]:
         return ""
     return f"all studies with a final label ({', '.join(names[:5])}) are held out for validation: label one more study"
+
+
+def patients_of(store: StudyStore, studies: Iterable[str]) -> dict[str, str]:
+    """Whose scan each study is."""
+    known = store.json()["objects"]
+    return {study: patient_of(study, known[study]) for study in studies}
+
+
+def without_experts(store: StudyStore, labelled: Iterable[str], settings: TrainSettings) -> str:
+    """Why a strategy that learns from checked labels cannot be taken; "" where it can."""
+    if settings.strategy == "finetune":
+        return ""
+    for study in labelled:
+        info = store.get_label_info(study, FINAL)
+        said = info.get("quality", store.final_quality)
+        if "high" in (said, *(target.get("quality", said) for target in info.get("targets", []))):
+            return ""
+    return (
+        f"strategy {settings.strategy} learns from labels that an expert checked, and no final label is one: "
+        "mark them so, or take strategy finetune"
+    )
 
 
 def _as_kept(store: StudyStore, found: FoundStudy) -> FoundStudy:

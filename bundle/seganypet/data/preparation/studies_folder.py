@@ -69,8 +69,14 @@ def find_monai_label(folder: str | Path, *, label_names: Mapping[int, str] | Non
             here = present_names(label, stored or dict(label_names or {}), name, found)
             for one in sorted({quality_of.get(value, quality) for value in here} or {quality}):
                 members = {value: text for value, text in here.items() if quality_of.get(value, quality) == one}
-                found.studies.append(FoundStudy(name, name, Entry(image, label, members, one)))
+                found.studies.append(FoundStudy(name, patient_of(name, known), Entry(image, label, members, one)))
     return found
+
+
+def patient_of(name: str, known: Mapping[str, Any]) -> str:
+    """Whose scan a study of an index is: its PatientID, or where that is not known a patient of its own."""
+    about = known.get("image", {}).get("info", {}).get("about") or {}
+    return str(about.get("patient_id") or name)
 
 
 def _read_index(path: Path) -> dict[str, Any]:
