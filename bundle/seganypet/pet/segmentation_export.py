@@ -116,6 +116,8 @@ def write_seg(
         content_label="SEGANYPET",
         series_description=series_description,
     )
+    # of several SEGs of a study an archive tells the newest by these, which highdicom leaves out
+    segmentation.SeriesDate, segmentation.SeriesTime = segmentation.ContentDate, segmentation.ContentTime
     segmentation.SpecificCharacterSet = _character_set(slices[0], named_masks)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

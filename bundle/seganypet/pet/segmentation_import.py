@@ -73,9 +73,11 @@ def _check_series(segmentation: Dataset, volume: PetVolume, path: Path) -> None:
     if volume.source is None or not volume.source.is_dicom:
         raise PetReadError(f"{path}: a DICOM SEG refers to DICOM slices; the volume was not read from DICOM")
     series = {header_text(item, "SeriesInstanceUID") for item in segmentation.get("ReferencedSeriesSequence") or []}
-    if not series or volume.source.series_uid in series:
+    if volume.source.series_uid in series:
         return
     frame = header_text(read_dicom(volume.source.files[0], pixels=False, only=[_FRAME]), _FRAME)
+    if frame is None and not series:
+        return  # neither says where it belongs
     if frame is None or header_text(segmentation, _FRAME) != frame:
         raise PetReadError(f"{path} refers to none of the slices of series {volume.source.series_uid}")
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import requests
 from archive_client import Client
@@ -93,3 +94,72 @@ def test_of_overlapping_segments_in_the_archive_the_lesion_stays_on_top(tmp_path
     found = {one.about["name"]: one.mask for one in saved_targets(store, archive.uid, volume)}
     assert np.array_equal(found["lesion"], lesion)
     assert np.array_equal(found["liver"], organ & ~lesion)
+
+
+class WithSegs(OneSeries):
+    """Has some SEGs, which it lists in no order."""
+
+    segs: dict[str, Path]
+
+    def fetch(self, study_uid: str, uid: str, folder: Path, *, listed: int = 0) -> int:
+        if uid == self.uid:
+            return super().fetch(study_uid, uid, folder, listed=listed)
+        folder.mkdir()
+        shutil.copyfile(self.segs[uid], folder / "1-1.dcm")
+        return 1
+
+    def segmentations(self, study_uid: str) -> list[str]:
+        return list(self.segs)
+
+
+def seg_of(volume, name, path, size=2, **said):
+    mask = np.zeros(SHAPE, bool)
+    mask[2 : 2 + size, 2:4, 2:4] = True
+    write_seg({name: mask}, volume, path)
+    header = pydicom.dcmread(path)
+    assert (header.SeriesDate, header.SeriesTime) == (header.ContentDate, header.ContentTime)
+    for keyword, value in said.items():
+        setattr(header, keyword, value)
+    header.save_as(path)
+    return path
+
+
+def names_taken_in(archive, folder):
+    store = ArchiveStore(archive, folder, Volumes(10**9))
+    return [one.about["name"] for one in saved_targets(store, archive.uid, store.volume(archive.uid))]
+
+
+def test_of_segs_without_a_series_date_the_newest_content_is_taken_in(tmp_path):
+    archive = WithSegs(tmp_path / "archive")
+    volume = read_pet(archive.files[0].parent)
+    undated = {"SeriesDate": "", "SeriesTime": "", "ContentDate": "20261101"}
+    archive.segs = {
+        f"1.2.{hour}": seg_of(volume, f"at {hour}", tmp_path / f"{hour}.dcm", ContentTime=f"{hour}0000", **undated)
+        for hour in (11, 13, 12)
+    }
+    assert names_taken_in(archive, tmp_path / "cache") == ["at 13"]
+
+
+def test_a_seg_of_another_reconstruction_does_not_hide_the_series_own(tmp_path):
+    archive = WithSegs(tmp_path / "archive")
+    volume = read_pet(archive.files[0].parent)
+    own = seg_of(volume, "own", tmp_path / "own.dcm", SeriesDate="20261101")
+    newer = seg_of(volume, "newer", tmp_path / "newer.dcm", SeriesDate="20261102")
+    header = pydicom.dcmread(newer)
+    header.ReferencedSeriesSequence[0].SeriesInstanceUID = "1.2.3"
+    header.save_as(newer)
+    archive.segs = {"1.2.9": newer}
+    assert names_taken_in(archive, tmp_path / "alone") == ["newer"]
+    archive.segs = {"1.2.9": newer, "1.2.8": own}
+    assert names_taken_in(archive, tmp_path / "cache") == ["own"]
+
+
+def test_a_seg_whose_segment_would_vanish_is_passed_over(tmp_path, caplog):
+    caplog.set_level("INFO")
+    archive = WithSegs(tmp_path / "archive")
+    mask = np.zeros(SHAPE, bool)
+    mask[2:5, 2:5, 2:5] = True
+    write_seg({"rater 1": mask, "rater 2": mask}, read_pet(archive.files[0].parent), tmp_path / "two.dcm")
+    archive.segs = {"1.2.9": tmp_path / "two.dcm"}
+    assert names_taken_in(archive, tmp_path / "cache") == []
+    assert "wholly in others do not fit into a label map: rater" in caplog.text

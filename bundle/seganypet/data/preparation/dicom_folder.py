@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -94,7 +95,8 @@ def _add(
     case = re.sub(r"[^\w.-]+", "_", f"{scan.patient_id or 'patient'}_{uid[-12:]}")
     home = output / case
     image = _write_suv(volume, home / "suv.nii.gz")
-    stem = re.sub(r"[^\w.-]+", "_", file.stem)
+    # many an archive calls the one file of every series 1-1.dcm
+    stem = re.sub(r"[^\w.-]+", "_", file.stem) + "_" + hashlib.sha256(file.read_bytes()).hexdigest()[:8]
     for number, group in enumerate(without_overlap(chosen), start=1):
         label_map = np.zeros(volume.shape, np.uint8)
         names = dict(enumerate(group, start=1))
