@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from reading_page import ReadingPage
 
 SHAPE = (75, 75, 60)  # of `ann`
@@ -132,3 +133,18 @@ def test_of_two_clicks_the_one_that_is_refused_is_taken_back(reading):
     page.answered(2)
     assert [prompt["ijk"] for prompt in page.prompts()] == [list(BALL), [27, 38, 30]]
     assert (page.mask(SHAPE) & first).any()
+
+
+def test_a_server_that_refuses_everything_for_a_while_takes_back_one_click_alone(reading):
+    page = reading("ann")
+    for clicks, voxel in enumerate((BALL, (27, 38, 30)), start=1):
+        page.click(0, voxel)
+        page.answered(clicks)
+    before = page.mask(SHAPE)
+    page.page.route("**/infer/**", lambda route: route.fulfill(status=404, json={"detail": "the study went away"}))
+    page.click(0, (29, 38, 30))
+    page.wait_for_word("the study went away")
+    page.page.unroute("**/infer/**")
+    page.answered(2)
+    assert [prompt["ijk"] for prompt in page.prompts()] == [list(BALL), [27, 38, 30]]
+    assert np.array_equal(page.mask(SHAPE), before)

@@ -326,3 +326,11 @@ def test_what_was_kept_while_the_archive_was_away_is_saved_over(reading, clean):
     page.draw("liver", (20, 20, 20), 9)
     save(page, "Saved: liver, lesion 1")
     assert voxels(clean) == {"liver": 729 - 27, "lesion 1": 27}
+
+
+def test_a_finding_that_is_emptied_here_is_told_to_be_saved_still(reading, clean):
+    page = reading("ann")
+    save_one(page, "node", (22, 22, 22), 2)
+    page.key("Control+z")
+    save(page, "Still saved, though empty here: node")
+    assert voxels(clean) == {"node": 8}

@@ -224,6 +224,7 @@ def test_frames_beyond_the_last_and_storing_are_refused(folder_server):
     (first, *_) = search(folder_server, f"studies/{study}/series/{series}/instances")
     path = f"wado/studies/{study}/series/{series}/instances/{first.SOPInstanceUID}"
     assert "are not there" in get(folder_server, f"{path}/frames/2", 404).json()["detail"]
+    assert "asked for once" in get(folder_server, f"{path}/frames/1,1", 400).json()["detail"]
     answer = requests.post(f"{folder_server.url}/proxy/dicom/stow/studies", data=b"x", timeout=30)
     assert answer.status_code == 405
 

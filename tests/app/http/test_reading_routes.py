@@ -277,6 +277,7 @@ def test_exports_refuse_what_they_cannot_hold(ask):
     assert "NIfTI" in ask("export/seg", {"findings": [finding]}, "block", 400)["detail"]
     assert "a list of objects" in ask("export/csv", {"findings": []}, status=400)["detail"]
     assert "a name of its own" in ask("export/csv", {"findings": [finding, finding]}, status=400)["detail"]
+    assert "at most 255 findings" in ask("export/csv", {"findings": [finding] * 256}, status=400)["detail"]
     assert "not as 'exe'" in ask("export/exe", {"findings": [finding]}, status=404)["detail"]
 
 

@@ -50,6 +50,19 @@ def test_what_one_server_saved_is_kept_by_a_save_of_the_other(studies):
         assert targets(store, "a") == targets(store, "b") == {"liver", "spleen"}
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_what_is_said_of_an_image_loses_no_label_of_the_other_server(studies, many):
+    one, two = open_store(studies), open_store(studies)
+    save(one, "a", "liver", slice(0, 3))
+    two.list_images()
+    save(one, "a", "spleen", slice(4, 6))
+    said = {"strategy": {"random": {"ts": 1}}}
+    two.update_many_images_info({"a": said}) if many else two.update_image_info("a", said)
+    for store in (two, open_store(studies)):
+        assert targets(store, "a") == {"liver", "spleen"}
+        assert store.get_image_info("a")["strategy"] == {"random": {"ts": 1}}
+
+
 def test_a_save_while_the_other_server_writes_waits_and_is_merged(studies, monkeypatch):
     one, two = open_store(studies), open_store(studies)
     write = one._put_label

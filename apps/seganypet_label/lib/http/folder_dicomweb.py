@@ -134,6 +134,8 @@ def _retrieved(chosen: list[Instance], found: re.Match[str], accept: str) -> Res
     if found["frames"]:
         contents = chosen[0].frames().contents
         numbers = [int(number) for number in found["frames"].split(",")]
+        if len(set(numbers)) < len(numbers):
+            raise HTTPException(400, "a frame is asked for once in a request")
         if not all(1 <= number <= len(contents) for number in numbers):
             raise HTTPException(404, f"frames {found['frames']} of {len(contents)} are not there"[:200])
         part = f"{OCTETS}; transfer-syntax={EXPLICIT_LITTLE}"

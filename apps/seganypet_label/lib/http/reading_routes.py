@@ -51,6 +51,7 @@ PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 SHARES = {"t41": 0.41, "t50": 0.5}
 FIXED = {"suv2.5": 2.5, "suv4": 4.0}
 NAME_LENGTH = 64
+MOST_FINDINGS = 255  # as many as a label map holds
 WEIGHTS_LENGTH = 128
 
 
@@ -229,6 +230,8 @@ def export(study: str, kind: str, body: dict[str, Any] = BODY, user: User = USER
     listed = body.get("findings")
     if not isinstance(listed, list) or not listed or not all(isinstance(one, dict) for one in listed):
         raise BadRequest("findings must be a list of objects with a name and a mask")
+    if len(listed) > MOST_FINDINGS:
+        raise BadRequest(f"at most {MOST_FINDINGS} findings are exported, got {len(listed)}")
     masks = {_name(one): _mask(one.get("mask"), opened.volume) for one in listed}
     if len(masks) < len(listed):
         raise BadRequest("each finding needs a name of its own")

@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class SharedIndex(LocalDatastore):
     def __init__(self, folder: str, *, extensions: tuple[str, ...], auto_reload: bool) -> None:
         self.root = Path(folder)
         self._lock = threading.RLock()
+        # of other servers on this folder; MONAI Label's own is taken and let go several times within one save
+        self._saving = FileLock(Path(folder) / PRIVATE / "saving.lock")
         self._config_ts = 0.0  # when the index that is known was written
         self._aside: tempfile.TemporaryDirectory[str] | None = None  # what a folder that is read-only cannot take
         labels_dir = LABELS
@@ -126,9 +128,16 @@ class SharedIndex(LocalDatastore):
                     draft.write_text(index, encoding="utf-8")
                 self._config_ts = config.stat().st_mtime
 
+    @contextlib.contextmanager
+    def _newest_index(self) -> Iterator[None]:
+        """Alone with the index as it is on the disk, so that what is written back loses nothing of another server's."""
+        with self._lock, contextlib.nullcontext() if self.read_only else self._saving:
+            self._init_from_datastore_file()
+            yield
+
     def update_many_images_info(self, infos: Mapping[str, Mapping[str, Any]]) -> None:
         """Add to what is said of images, with one write of the index; those that are not there are passed over."""
-        with self._lock:
+        with self._newest_index():
             objects = self._datastore.objects
             known = {image: info for image, info in infos.items() if image in objects}
             for image, info in known.items():

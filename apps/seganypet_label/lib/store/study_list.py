@@ -13,12 +13,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from monailabel.datastore.local import DataModel, ImageLabelModel
 from monailabel.interfaces.exception import ImageNotFoundException
 
 from lib.store.bad_request import BadRequest
-from lib.store.kept_files import PRIVATE, keep, put_aside, remove_drafts
+from lib.store.kept_files import keep, put_aside, remove_drafts
 from lib.store.kept_text import check_kept
 from lib.store.names import IMAGE_EXTENSIONS, extension_of, is_study_id
 from lib.store.owned_keys import DICOM, check_image_info, is_folder_inside
@@ -46,8 +45,6 @@ class StudyList(SharedIndex):
     def __init__(self, folder: str, volumes: Volumes, *, auto_reload: bool = True) -> None:
         self.volumes = volumes
         self._converting = threading.Lock()
-        # of other servers on this folder; MONAI Label's own is taken and let go several times within one save
-        self._saving = FileLock(Path(folder) / PRIVATE / "saving.lock")
         self._looked = 0.0
         self.root = Path(folder)
         self._series: list[SeriesFolder] | None = None  # looked for once the index is known, which names them
@@ -188,7 +185,8 @@ class StudyList(SharedIndex):
         """
         check_image_info(info)
         check_kept(info, "what is said of the image")
-        super().update_image_info(image_id, info)
+        with self._newest_index():
+            super().update_image_info(image_id, info)
 
     # --- the index
 

@@ -150,11 +150,20 @@ export class Findings {
   /** Take a prompt of a finding back, which the server refused; others may have followed it. */
   withdraw(id, refused) {
     this.list = this.list.map((one) =>
-      one.id === id && one.prompts.includes(refused)
-        ? { ...one, prompts: one.prompts.filter((prompt) => prompt !== refused) }
-        : one,
+      one.id === id && one.prompts.includes(refused) ? { ...one, prompts: this.#without(one, refused) } : one,
     );
     this.changed();
+  }
+
+  /** What was answered before, so that it is not asked again: a server that refuses all would take every prompt. */
+  #without({ id, prompts, before }, refused) {
+    const left = prompts.filter((prompt) => prompt !== refused);
+    if (!left.length && this.answers.has(before)) {
+      return before; // a mask had taken the place of all prompts
+    }
+    const earlier = this.past.flatMap(({ list }) => list.filter((one) => one.id === id).map((one) => one.prompts));
+    const same = (one) => one.length === left.length && one.every((prompt, n) => prompt === left[n]);
+    return earlier.find((one) => same(one) && this.answers.has(one)) || left;
   }
 
   #answered(finding) {

@@ -85,6 +85,9 @@ function listenToView(reading, view) {
     }
   });
   canvas.addEventListener("pointercancel", () => {
+    if (down?.paints) {
+      reading.paintEnds();
+    }
     down = null;
   });
   canvas.addEventListener(

@@ -130,6 +130,9 @@ export class Keeping {
     const lost = before.filter((one) => !chosen.includes(one) && findings.state(one) !== "saved");
     const words = [saved.length ? `Saved: ${namesOf(saved)}` : "", ...refused];
     words.push(lost.length ? `No longer saved as shown here: ${namesOf(lost)}` : "");
+    const shown = (id) => findings.list.some((one) => one.id === id && one.prompts.length);
+    const hidden = [...findings.kept].filter(([id]) => !shown(id)).map(([, one]) => one.name);
+    words.push(hidden.length ? `Still saved, though empty here: ${hidden.join(", ")}` : "");
     this.reading.say(words.filter(Boolean).join(". ") || "Everything is saved.", refused.size > 0);
     return !refused.size;
   }
