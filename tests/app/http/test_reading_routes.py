@@ -330,3 +330,28 @@ def test_the_page_runs_its_own_scripts_alone_and_is_kept_nowhere(server):
     answer = requests.post(f"{server.url}/read/ann_pet/save", json={}, headers=foreign, timeout=30)
     assert answer.status_code == 403
     assert json.loads(requests.get(f"{server.url}/read/ann_pet/progress", timeout=30).text)["encoded"] == 0
+
+
+def test_a_page_that_shows_an_older_volume_is_refused_and_nothing_is_saved(server):
+    said = about(server)
+    mask = np.zeros(SHAPE, bool)
+    mask[4:6, 4:6, 4:6] = True
+    form = {"params": json.dumps({"foreground": [HOT_CENTRE], "background": [], "result_bits": True})}
+    asked = {
+        "read/ann_pet/threshold": {"json": {"rule": "t41", "ijk": HOT_CENTRE}},
+        "read/ann_pet/save": {"json": {"name": "node", "mask": bits(mask)}},
+        "read/ann_pet/export/csv": {"json": {"findings": [{"name": "node", "mask": bits(mask)}]}},
+        f"infer/{said['model']}?image=ann_pet&output=json": {"data": form},
+    }
+    for part, body in asked.items():
+        answer = requests.post(f"{server.url}/{part}", **body, headers={"x-volume": "another"}, timeout=60)
+        assert answer.status_code == 409, part
+        assert "load the page again" in answer.json()["detail"]
+    for part in ("voxels", "projections"):
+        answer = requests.get(f"{server.url}/read/ann_pet/{part}", headers={"x-volume": "another"}, timeout=60)
+        assert answer.status_code == 409
+    assert about(server)["saved"] == []
+    del asked["read/ann_pet/save"]
+    for part, body in asked.items():
+        answer = requests.post(f"{server.url}/{part}", **body, headers={"x-volume": said["volume"]}, timeout=60)
+        assert answer.status_code == 200, answer.text

@@ -20,6 +20,7 @@ from lib.clicks.click_task import ClickAnswer
 from lib.clicks.initial_mask import initial_mask
 from lib.http.answers import respond
 from lib.http.click_threads import in_click_thread
+from lib.http.shown_volume import X_VOLUME, check_shown
 from lib.http.tokens import may_save, note_reader
 from lib.http.watch import note_click
 from lib.store.bad_request import BadRequest
@@ -49,6 +50,7 @@ async def infer(
     file: UploadFile = File(None),  # noqa: B008  FastAPI declares forms this way
     label: UploadFile = File(None),  # noqa: B008
     output: ResultType | None = None,
+    x_volume: str = X_VOLUME,
     user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER)),  # noqa: B008
 ) -> Response:
     """Segment what was clicked in a study (`image`), a session's image or a file sent along."""
@@ -64,6 +66,7 @@ async def infer(
         output.value if output is not None else None,
         label,
         saves=may_save(user),
+        x_volume=x_volume,
         takes_gzip="gzip" in http.headers.get("accept-encoding", ""),
     )
     return await in_click_thread(work)
@@ -80,6 +83,7 @@ def answer(
     label: UploadFile | None = None,
     *,
     saves: bool = True,
+    x_volume: str = "",
     takes_gzip: bool = False,
 ) -> Response:
     """Answer one request.
@@ -88,11 +92,12 @@ def answer(
         params: JSON text; its `model` and `image` do not override the route's.
         label: a label map on the study's grid: the mask that the prompts refine.
         saves: whether who asks may save.
+        x_volume: content hash of the volume that the client shows, see `check_shown`; "" where it says none.
         takes_gzip: whether the client unpacks a gzipped body by itself.
 
     Raises:
-        HTTPException: 404 for a model, study or session that is not there, 403 for a save by who may not, 400 for
-            anything else that is wrong.
+        HTTPException: 404 for a model, study or session that is not there, 403 for a save by who may not, 409
+            for a study that has changed since the client opened it, 400 for anything else that is wrong.
     """
     task = app.click_tasks.get(model)
     if task is None:
@@ -102,6 +107,7 @@ def answer(
     if request.save_label and not saves:
         raise HTTPException(403, f"saving needs the role {settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR}")
     study = app.access.open(image, session_id, file)
+    check_shown(x_volume, study.volume)
     if request.save_label and not study.study_id:
         raise BadRequest("save_label keeps a label of a study; this image is none: upload it to /datastore/image first")
     read_s = time.perf_counter() - start

@@ -23,6 +23,7 @@ from lib.clicks.click_request import prompts_said
 from lib.clicks.findings_export import FORMATS, export_findings
 from lib.http.attachment import attachment
 from lib.http.reading_page import ASSETS, MEDIA_TYPES, POLICY, reading_page
+from lib.http.shown_volume import X_VOLUME, check_shown
 from lib.http.tokens import may_save, note_reader
 from lib.store.bad_request import BadRequest
 from lib.store.datastore import FINAL, StudyStore
@@ -84,6 +85,7 @@ def about(study: str, user: User = USER) -> JSONResponse:
     store = _store(app)
     said = {
         "study": opened.study_id,
+        "volume": opened.volume.content_hash,
         "model": app.options.model,
         **describe_study(store.get_image_info(opened.study_id), opened.volume),
         "grid": ReadingVolume(opened.volume).description(),
@@ -96,16 +98,18 @@ def about(study: str, user: User = USER) -> JSONResponse:
 
 
 @router.get("/read/{study}/voxels")
-def voxels(study: str, user: User = USER) -> Response:
+def voxels(study: str, x_volume: str = X_VOLUME, user: User = USER) -> Response:
     """The study once, uint16; `about` says what the numbers mean."""
     volume = app_instance().access.open(study, "", None).volume
+    check_shown(x_volume, volume)
     return Response(ReadingVolume(volume).stored(), media_type="application/octet-stream", headers=PRIVATE)
 
 
 @router.get("/read/{study}/projections")
-def projections(study: str, user: User = USER) -> Response:
+def projections(study: str, x_volume: str = X_VOLUME, user: User = USER) -> Response:
     """The study seen from all sides, see `Projections.to_bytes`."""
     volume = app_instance().access.open(study, "", None).volume
+    check_shown(x_volume, volume)
     content = project(ReadingVolume(volume)).to_bytes()
     return Response(content, media_type="application/octet-stream", headers=PRIVATE)
 
@@ -127,13 +131,14 @@ def saved(study: str, user: User = USER) -> JSONResponse:
 
 
 @router.post("/read/{study}/threshold")
-def threshold(study: str, body: dict[str, Any] = BODY, user: User = USER) -> JSONResponse:
+def threshold(study: str, body: dict[str, Any] = BODY, x_volume: str = X_VOLUME, user: User = USER) -> JSONResponse:
     """The region that a rule finds from a click, as a mask to go on from.
 
     Raises:
         BadRequest: a rule that is none, a click outside, or an SUV rule without SUV.
     """
     volume = app_instance().access.open(study, "", None).volume
+    check_shown(x_volume, volume)
     rule, click = body.get("rule"), _click(body.get("ijk"), volume)
     if rule in SHARES:
         mask = threshold_region(volume, [click], SHARES[rule])
@@ -148,7 +153,7 @@ def threshold(study: str, body: dict[str, Any] = BODY, user: User = USER) -> JSO
 
 
 @router.post("/read/{study}/save")
-def save(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSONResponse:
+def save(study: str, body: dict[str, Any] = BODY, x_volume: str = X_VOLUME, user: User = ANNOTATOR) -> JSONResponse:
     """Keep a finding: `name`, `mask`, `replaces` (the digest of what was there, "" for nothing), what it `renames` (a
     `name` with its `digest`: that finding gets this name and mask in the same write), `quality`, `reader`,
     where it came from: its `prompts` and the `weights` that answered them, and its `colour`, three numbers up to 255.
@@ -157,13 +162,14 @@ def save(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSO
 
     Raises:
         BadRequest: no name, a mask that is none.
-        HTTPException: 409 where the finding is another by now.
+        HTTPException: 409 where the finding, or the study, is another by now.
     """
     note_reader(user)
     app: SegAnyPETApp = app_instance()
     store = _store(app)
     study_id = store.study_id(study)
     volume = app.access.study(study_id).volume
+    check_shown(x_volume, volume)
     said = {**_said(body), "label": _name(body), "model": app.options.model}
     said["replaces"] = str(body.get("replaces") or "")
     if body.get("renames"):
@@ -217,7 +223,7 @@ def back(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSO
 
 
 @router.post("/read/{study}/export/{kind}")
-def export(study: str, kind: str, body: dict[str, Any] = BODY, user: User = USER) -> Response:
+def export(study: str, kind: str, body: dict[str, Any] = BODY, x_volume: str = X_VOLUME, user: User = USER) -> Response:
     """The findings of the page as a file: `findings`, a list of names and masks.
 
     Raises:
@@ -227,6 +233,7 @@ def export(study: str, kind: str, body: dict[str, Any] = BODY, user: User = USER
     if kind not in FORMATS:
         raise HTTPException(404, f"findings are exported as {', '.join(FORMATS)}, not as {kind!r}")
     opened = app_instance().access.open(study, "", None)
+    check_shown(x_volume, opened.volume)
     listed = body.get("findings")
     if not isinstance(listed, list) or not listed or not all(isinstance(one, dict) for one in listed):
         raise BadRequest("findings must be a list of objects with a name and a mask")

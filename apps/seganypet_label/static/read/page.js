@@ -15,6 +15,7 @@ async function open() {
   try {
     tellLoading(0, "Reading the study");
     const about = await server.get("about");
+    server.volume = about.volume;
     const content = await server.bytes("voxels", (share) => tellLoading(share, `Loading ${Math.round(100 * share)} %`));
     const reading = new Reading(about, new Uint16Array(content), server);
     window.seganypet = reading; // for the console, and for tests that ask where a voxel lies on the screen

@@ -19,6 +19,7 @@ export class Server {
     this.study = study;
     this.tell = tell;
     this.reader = "";
+    this.volume = ""; // which the page shows, as /about says it
   }
 
   get(part) {
@@ -39,12 +40,13 @@ export class Server {
     const params = { prompts, label, result_bits: true, client_id: this.reader };
     const form = new URLSearchParams({ params: JSON.stringify(params) });
     const address = `/infer/${model}?image=${this.study}&output=json`;
-    return (await this.#ask(() => fetch(address, { method: "POST", body: form }))).json();
+    const headers = this.#shown();
+    return (await this.#ask(() => fetch(address, { method: "POST", headers, body: form }))).json();
   }
 
   /** Bytes, told as they come. */
   async bytes(part, progress) {
-    const answer = await this.#ask(() => fetch(`/read/${this.study}/${part}`));
+    const answer = await this.#ask(() => fetch(`/read/${this.study}/${part}`, { headers: this.#shown() }));
     const length = Number(answer.headers.get("content-length"));
     const content = new Uint8Array(length);
     let at = 0;
@@ -60,8 +62,12 @@ export class Server {
     return content.buffer;
   }
 
+  #shown() {
+    return this.volume ? { "x-volume": this.volume } : {};
+  }
+
   #send(part, body) {
-    const headers = { "content-type": "application/json" };
+    const headers = { "content-type": "application/json", ...this.#shown() };
     return fetch(`/read/${this.study}/${part}`, { method: "POST", headers, body: JSON.stringify(body) });
   }
 
