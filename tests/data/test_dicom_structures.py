@@ -166,3 +166,16 @@ def test_another_real_contour_is_read(shared, tmp_path):
     found = find_dicom(shared / "data" / "gml_002", tmp_path)
     assert check_studies(found, progress=False) == []
     assert [study.entry.label_names for study in found.studies] == [{1: "GTV_Mass_PET"}]
+
+
+def test_structure_files_of_one_name_keep_their_label_maps_apart(tmp_path):
+    affine = np.diag([-4.0, -4.0, 3.0, 1.0])
+    write_pet_dicom_series(np.full((12, 10, 8), 2.0, np.float32), affine, tmp_path / "in" / "pet")
+    scan = read_pet(tmp_path / "in" / "pet")
+    for size, name in enumerate(("liver", "lesion"), start=2):
+        mask = np.zeros(scan.shape, bool)
+        mask[2 : 2 + size, 2:4, 2:4] = True
+        write_seg({name: mask}, scan, tmp_path / "in" / name / "1-1.dcm")
+    found = find_dicom(tmp_path / "in", tmp_path / "out")
+    drawn = {one.entry.label_names[1]: int((nib.load(one.entry.label).get_fdata() > 0).sum()) for one in found.studies}
+    assert drawn == {"liver": 8, "lesion": 12}
