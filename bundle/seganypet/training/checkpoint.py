@@ -68,7 +68,6 @@ class RunCheckpoint:
         state = engine.state
         content: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
         content["trainer"] = {"epoch": state.epoch, "iteration": state.iteration, "epoch_length": state.epoch_length}
-        content["trainer"]["max_epochs"] = state.max_epochs
         content["scaler"] = None if engine.scaler is None else engine.scaler.state_dict()
         if self.validator is not None:
             content["best"] = {name: getattr(self.validator.state, name) for name in BEST}
@@ -92,11 +91,6 @@ class RunCheckpoint:
             raise ValueError(
                 f"{self.path} is of a run with {place['epoch_length']} iterations an epoch, this one has "
                 f"{engine.state.epoch_length}: resume with the same data, batch and processes"
-            )
-        if place.get("max_epochs", engine.state.max_epochs) != engine.state.max_epochs:
-            raise ValueError(
-                f"{self.path} is of a run of {place['max_epochs']} epochs, over which its learning rate runs down, "
-                f"this one has {engine.state.max_epochs}: resume with the same, or begin anew from its model.pt"
             )
         for name, part in self.parts.items():
             part.load_state_dict(content[name])
