@@ -181,7 +181,7 @@ def write_low_quality(
     Args:
         data_list: of a cohort whose labels are true.
         folder: for the label maps and data_list.json.
-        share: of the training entries that become low quality, the last ones.
+        share: of the training entries that become low quality, the last ones; below 1 the first stays what it is.
         strength: of the annotator, see `Annotator`.
         kind: of `ANNOTATORS`: "contours" or "organs".
         seed: study n is drawn from (seed, n).
@@ -195,7 +195,7 @@ def write_low_quality(
     folder.mkdir(parents=True, exist_ok=True)
     cohort = read_data_list(data_list)
     annotator = ANNOTATORS[kind](strength)
-    first_low = round(len(cohort.training) * (1 - share))
+    first_low = max(round(len(cohort.training) * (1 - share)), int(share < 1))
     training = list(cohort.training[:first_low])
     for number, entry in enumerate(cohort.training[first_low:], start=first_low):
         label: Any = nib.load(entry.label)

@@ -60,16 +60,16 @@ def load_studies(
     if not entries:
         raise ValueError(f"no {section} entries in {', '.join(map(str, data_lists))}")
     load = LoadStudy(settings, leave_out, only_lesions=only_lesions)
-    without = [entry for entry in entries if not load.names(entry)]
-    if without:
+    named = [entry for entry in entries if load.names(entry)]
+    if len(named) < len(entries):
         what = "lesion" if only_lesions else "target but those left out"
-        if len(without) == len(entries):
+        if not named:
             raise ValueError(f"none of the {len(entries)} {section} entries names a {what}")
-        logger.warning("%d %s entries name no %s: %s …", len(without), section, what, without[0].label)
-        entries = [entry for entry in entries if load.names(entry)]
+        first = next(entry for entry in entries if entry not in named)
+        logger.warning("%d %s entries name no %s: %s …", len(entries) - len(named), section, what, first.label)
     if cache_dir is None:
-        return CacheDataset(entries, load, num_workers=workers, progress=True, copy_cache=False)
-    studies = StudyCache(entries, load, cache_dir)
+        return CacheDataset(named, load, num_workers=workers, progress=True, copy_cache=False)
+    studies = StudyCache(named, load, cache_dir)
     studies.fill(workers)
     return studies
 

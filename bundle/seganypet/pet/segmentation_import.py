@@ -68,11 +68,16 @@ def read_seg(path: str | Path, volume: PetVolume) -> dict[str, NDArray[np.bool_]
     return masks
 
 
+def referenced_series(segmentation: Dataset) -> set[str | None]:
+    """UIDs of the series that a SEG says it was drawn on."""
+    return {header_text(item, "SeriesInstanceUID") for item in segmentation.get("ReferencedSeriesSequence") or []}
+
+
 def _check_series(segmentation: Dataset, volume: PetVolume, path: Path) -> None:
     """Raises where a SEG names another series, in another frame of reference, than the volume's."""
     if volume.source is None or not volume.source.is_dicom:
         raise PetReadError(f"{path}: a DICOM SEG refers to DICOM slices; the volume was not read from DICOM")
-    series = {header_text(item, "SeriesInstanceUID") for item in segmentation.get("ReferencedSeriesSequence") or []}
+    series = referenced_series(segmentation)
     if volume.source.series_uid in series:
         return
     frame = header_text(read_dicom(volume.source.files[0], pixels=False, only=[_FRAME]), _FRAME)

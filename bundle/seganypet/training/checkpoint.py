@@ -78,7 +78,7 @@ class RunCheckpoint:
 
         Raises:
             FileNotFoundError: there is none.
-            ValueError: it belongs to a run of another length or with other parts.
+            ValueError: it belongs to a run with epochs of another length or with other parts.
         """
         if not self.path.is_file():
             raise FileNotFoundError(f"nothing to resume: no {self.path}")

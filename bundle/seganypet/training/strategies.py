@@ -110,7 +110,8 @@ class CPCL(Consistency):
       the noisy one: the reading "mixture".
     - H has no value: see `Rectification`.
     - Ȳ and U are over the decodes of the n_pt clicks (line 9). A decode without a click is none of the algorithm's:
-      train.json makes none with this strategy (`mask_only_share`), since it would stand in the mean.
+      train.json makes none with this strategy (`mask_only_share`), since it would stand in the mean. Nor does it begin
+      one with a handed-over answer or a drawing made of the label: Ŷ₀ is all zero (line 4).
     - Gradients stop between decodes: Ŷᵢ₋₁ enters line 7 as a prompt, of which no derivative is taken.
 
     Args:

@@ -36,22 +36,30 @@ def test_what_was_known_stays_and_what_came_is_listed(tmp_path):
     assert (sorted(store.list_images()), store.answered) == (["1.2.1", "1.2.2"], True)
 
 
-class Taking(OneSeries):
-    """Takes a SEG while it is there, and has one of another server."""
+class WithSegs(OneSeries):
+    """Has some SEGs, which it lists in no order."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.away, self.taken, self.seg = False, 0, None
+        self.segs: dict[str, Path] = {}
 
     def fetch(self, study_uid: str, uid: str, folder: Path, *, listed: int = 0) -> int:
         if uid == self.uid:
             return super().fetch(study_uid, uid, folder, listed=listed)
         folder.mkdir()
-        shutil.copyfile(self.seg, folder / "seg.dcm")
+        shutil.copyfile(self.segs[uid], folder / "1-1.dcm")
         return 1
 
     def segmentations(self, study_uid: str) -> list[str]:
-        return ["1.2.840.1"] if self.seg else []
+        return list(self.segs)
+
+
+class Taking(WithSegs):
+    """Takes a SEG while it is there, and has one of another server."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.away, self.taken = False, 0
 
     def store(self, file: Path) -> dict[str, str]:
         if self.away:
@@ -87,29 +95,13 @@ def test_of_overlapping_segments_in_the_archive_the_lesion_stays_on_top(tmp_path
     organ, lesion = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
     organ[2:8, 2:8, 2:8] = True
     lesion[4:6, 4:6, 4:6] = True
-    archive.seg = tmp_path / "seg.dcm"
-    write_seg({"lesion": lesion, "liver": organ}, read_pet(archive.files[0].parent), archive.seg)
+    archive.segs = {"1.2.840.1": tmp_path / "seg.dcm"}
+    write_seg({"lesion": lesion, "liver": organ}, read_pet(archive.files[0].parent), tmp_path / "seg.dcm")
     store = ArchiveStore(archive, tmp_path / "cache", Volumes(10**9))
     volume = store.volumes.study(*store.source(archive.uid))[0]
     found = {one.about["name"]: one.mask for one in saved_targets(store, archive.uid, volume)}
     assert np.array_equal(found["lesion"], lesion)
     assert np.array_equal(found["liver"], organ & ~lesion)
-
-
-class WithSegs(OneSeries):
-    """Has some SEGs, which it lists in no order."""
-
-    segs: dict[str, Path]
-
-    def fetch(self, study_uid: str, uid: str, folder: Path, *, listed: int = 0) -> int:
-        if uid == self.uid:
-            return super().fetch(study_uid, uid, folder, listed=listed)
-        folder.mkdir()
-        shutil.copyfile(self.segs[uid], folder / "1-1.dcm")
-        return 1
-
-    def segmentations(self, study_uid: str) -> list[str]:
-        return list(self.segs)
 
 
 def seg_of(volume, name, path, size=2, **said):

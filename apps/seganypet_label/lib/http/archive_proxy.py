@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -21,6 +21,7 @@ from monailabel.interfaces.utils.app import app_instance
 
 from lib.http.folder_dicomweb import answer
 from lib.http.nninteractive_requests import read_body
+from lib.http.own_threads import OwnThreads
 from lib.http.tokens import may_save
 from lib.store.archive import TIMEOUT_S
 from lib.store.archive_store import ArchiveStore
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from lib.app import SegAnyPETApp
 
 CHUNK = 2**18
-ASKED_AT_ONCE = 16  # requests that wait for the archive's answer
+ARCHIVE_THREADS = OwnThreads(16)  # that wait for its answers
 MOST_STORED = 2**28  # bytes of what OHIF stores at a time: a SEG of a whole body has some ten million
 PASSED_ON = ("accept", "content-type")  # of a request; not its cookies, tokens or origin
 PASSED_BACK = ("content-type", "etag", "last-modified", "cache-control")
@@ -96,15 +97,9 @@ async def forward(request: Request, path: str, user: User = READER) -> Response:
         stream=True,
         timeout=TIMEOUT_S,
     )
-    said: requests.Response = await anyio.to_thread.run_sync(ask, limiter=_limiter())
+    said: requests.Response = await ARCHIVE_THREADS.run(ask)
     kept = {name: said.headers[name] for name in PASSED_BACK if name in said.headers}
     return StreamingResponse(_content(said), status_code=said.status_code, headers=kept)
-
-
-@cache
-def _limiter() -> anyio.CapacityLimiter:
-    """Threads of their own: an archive that hangs must not take those that serve every other route."""
-    return anyio.CapacityLimiter(ASKED_AT_ONCE)
 
 
 def _volume(app: SegAnyPETApp, uid: str) -> PetVolume:

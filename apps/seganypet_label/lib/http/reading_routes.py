@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from lib.clicks.click_request import prompts_said
 from lib.clicks.findings_export import FORMATS, export_findings
+from lib.clicks.study_access import OpenStudy
 from lib.http.attachment import attachment
 from lib.http.reading_page import ASSETS, MEDIA_TYPES, POLICY, reading_page
 from lib.http.shown_volume import X_VOLUME, check_shown
@@ -100,16 +101,14 @@ def about(study: str, user: User = USER) -> JSONResponse:
 @router.get("/read/{study}/voxels")
 def voxels(study: str, x_volume: str = X_VOLUME, user: User = USER) -> Response:
     """The study once, uint16; `about` says what the numbers mean."""
-    volume = app_instance().access.open(study, "", None).volume
-    check_shown(x_volume, volume)
+    volume = _shown(study, x_volume).volume
     return Response(ReadingVolume(volume).stored(), media_type="application/octet-stream", headers=PRIVATE)
 
 
 @router.get("/read/{study}/projections")
 def projections(study: str, x_volume: str = X_VOLUME, user: User = USER) -> Response:
     """The study seen from all sides, see `Projections.to_bytes`."""
-    volume = app_instance().access.open(study, "", None).volume
-    check_shown(x_volume, volume)
+    volume = _shown(study, x_volume).volume
     content = project(ReadingVolume(volume)).to_bytes()
     return Response(content, media_type="application/octet-stream", headers=PRIVATE)
 
@@ -137,8 +136,7 @@ def threshold(study: str, body: dict[str, Any] = BODY, x_volume: str = X_VOLUME,
     Raises:
         BadRequest: a rule that is none, a click outside, or an SUV rule without SUV.
     """
-    volume = app_instance().access.open(study, "", None).volume
-    check_shown(x_volume, volume)
+    volume = _shown(study, x_volume).volume
     rule, click = body.get("rule"), _click(body.get("ijk"), volume)
     if rule in SHARES:
         mask = threshold_region(volume, [click], SHARES[rule])
@@ -232,8 +230,7 @@ def export(study: str, kind: str, body: dict[str, Any] = BODY, x_volume: str = X
     """
     if kind not in FORMATS:
         raise HTTPException(404, f"findings are exported as {', '.join(FORMATS)}, not as {kind!r}")
-    opened = app_instance().access.open(study, "", None)
-    check_shown(x_volume, opened.volume)
+    opened = _shown(study, x_volume)
     listed = body.get("findings")
     if not isinstance(listed, list) or not listed or not all(isinstance(one, dict) for one in listed):
         raise BadRequest("findings must be a list of objects with a name and a mask")
@@ -245,6 +242,13 @@ def export(study: str, kind: str, body: dict[str, Any] = BODY, x_volume: str = X
     content, media_type, filename = export_findings(kind, masks, opened.volume, opened.name)
     headers = {**PRIVATE, "Content-Disposition": attachment(filename)}
     return Response(content, media_type=media_type, headers=headers)
+
+
+def _shown(study: str, x_volume: str) -> OpenStudy:
+    """A study, where it still is what the page shows; errors as of `check_shown`."""
+    opened: OpenStudy = app_instance().access.open(study, "", None)
+    check_shown(x_volume, opened.volume)
+    return opened
 
 
 def _store(app: SegAnyPETApp) -> StudyStore:

@@ -104,8 +104,9 @@ class UpdateModel(TrainTask):
 
     def _run(self, settings: TrainSettings, data: TrainingData, start: Path, folder: Path) -> dict[str, Any]:
         begun = time.monotonic()
-        before, start_hash = self._in_force(start), weights_hash(load_network(start))
+        before, network = self._in_force(start), load_network(start)  # read now: a roll back may take the file away
         overlay = _overlay(settings, data, start, folder, self._device)
+        overlay["architecture"] = network.settings.architecture
         print(
             f"{settings.strategy}: {len(data.training)} entries, {len(data.validation)} held out, {folder}", flush=True
         )
@@ -119,7 +120,7 @@ class UpdateModel(TrainTask):
             "judged_on": "labels held out" if data.validation else "the labels trained on, none being held out",
             "dice_before": found["start"],
             "dice_after": found["best"] if found["best_epoch"] else None,
-            "weights_before": start_hash,
+            "weights_before": weights_hash(network),
             "settings": dataclasses.asdict(settings),
         }
         refusal = why_not_published(found, settings, held_out=bool(data.validation))
@@ -177,7 +178,6 @@ def _overlay(settings: TrainSettings, data: TrainingData, start: Path, folder: P
     validated = min(settings.windows, VALIDATION_WINDOWS) // len(judged_on)
     return {
         "device": f"$torch.device({device!r})",
-        "architecture": load_network(start).settings.architecture,
         "weights": str(start),
         "data_lists": [str(data_list)],
         "leave_out": [],

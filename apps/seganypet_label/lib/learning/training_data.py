@@ -13,6 +13,7 @@ from monailabel.interfaces.exception import ImageNotFoundException
 
 from lib.learning.train_settings import TrainSettings
 from lib.store.datastore import FINAL, StudyStore
+from lib.store.label_quality import qualities_of
 from seganypet.data.data_list import Entry, write_data_list
 from seganypet.data.preparation import FoundStudy, Problem, check_studies, find_monai_label, patient_of, split_studies
 
@@ -94,9 +95,9 @@ def too_few(patients: Mapping[str, str], settings: TrainSettings) -> str:
 
 
 def patients_of(store: StudyStore, studies: Iterable[str]) -> dict[str, str]:
-    """Whose scan each study is."""
+    """Whose scan each study is; one that is gone by now is its own patient's."""
     known = store.json()["objects"]
-    return {study: patient_of(study, known[study]) for study in studies}
+    return {study: patient_of(study, known.get(study, {})) for study in studies}
 
 
 def without_experts(store: StudyStore, labelled: Iterable[str], settings: TrainSettings) -> str:
@@ -104,9 +105,7 @@ def without_experts(store: StudyStore, labelled: Iterable[str], settings: TrainS
     if settings.strategy == "finetune":
         return ""
     for study in labelled:
-        info = store.get_label_info(study, FINAL)
-        said = info.get("quality", store.final_quality)
-        if "high" in (said, *(target.get("quality", said) for target in info.get("targets", []))):
+        if "high" in qualities_of(store.get_label_info(study, FINAL), store.final_quality):
             return ""
     return (
         f"strategy {settings.strategy} learns from labels that an expert checked, and no final label is one: "

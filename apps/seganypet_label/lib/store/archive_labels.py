@@ -18,6 +18,7 @@ from lib.store.archive import Archive
 from seganypet.data.label_reading import overlap_order
 from seganypet.pet import PetVolume, read_seg
 from seganypet.pet.dicom_file import read_dicom
+from seganypet.pet.segmentation_import import referenced_series
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +83,7 @@ class _Seg:
     @classmethod
     def of(cls, file: Path, series_uid: str, volume: PetVolume) -> _Seg:
         header = read_dicom(file, pixels=False)
-        named = {str(one.get("SeriesInstanceUID", "")) for one in header.get("ReferencedSeriesSequence") or []}
-        names_series = volume.source is not None and volume.source.series_uid in named
+        names_series = volume.source is not None and volume.source.series_uid in referenced_series(header)
         made = (str(header.get("ContentDate") or ""), str(header.get("ContentTime") or ""))
         return cls(file, series_uid, names_series, bool(header.get("SeriesDate")), made)
 

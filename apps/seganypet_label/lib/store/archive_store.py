@@ -226,7 +226,7 @@ class ArchiveStore(StudyStore):
 
     def _note_seg(self, study_id: str, tag: str, sent: Path, info: dict[str, Any], seg: dict[str, str]) -> None:
         """Say of a label where its SEG went; not of one that was saved while that travelled, which took seconds."""
-        with self._lock, self._saving:
+        with self._newest_index():
             known = self._label(study_id, tag)
             if known is None or known.info.get("label_info") != info.get("label_info"):
                 return
@@ -239,7 +239,7 @@ class ArchiveStore(StudyStore):
         Raises:
             LabelNotFoundException: it was removed meanwhile.
         """
-        with self._lock, self._saving:
+        with self._newest_index():
             known = self._label(study_id, tag)
             if known is None:
                 raise LabelNotFoundException(f"there is no label of study {study_id!r} with tag {tag!r} any more")

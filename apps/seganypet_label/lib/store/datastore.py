@@ -143,7 +143,7 @@ class StudyStore(StudyList):
                 return merged
             labelled, info = merged
             content = nifti_bytes(narrow(labelled), volume.affine)
-            with self._lock, self._saving:
+            with self._newest_index():
                 if self._label(study_id, tag) != before:
                     continue  # somebody saved in between: what is merged is merged with that
                 self._put_label(study_id, tag, content, info, before)
@@ -241,8 +241,7 @@ class StudyStore(StudyList):
         """
         tag, quality = str(getattr(label_tag, "value", label_tag)), said_quality(info)
         check_kept(info, "what is said of the label")
-        with self._lock, self._saving:
-            self._init_from_datastore_file()
+        with self._newest_index():
             if quality and "targets" not in info:
                 targets = self.get_label_info(label_id, tag).get("targets", [])
                 info = {**info, "targets": [{**target, "quality": quality} for target in targets]}
@@ -256,8 +255,7 @@ class StudyStore(StudyList):
         Raises:
             LabelNotFoundException: there is none.
         """
-        with self._lock, self._saving:
-            self._init_from_datastore_file()
+        with self._newest_index():
             tag = str(getattr(label_tag, "value", label_tag))
             label = self._datastore.label(label_id, tag)
             if label is None:

@@ -23,6 +23,17 @@ def said_quality(info: Mapping[str, Any]) -> str | None:
     return quality
 
 
+def qualities_of(info: Mapping[str, Any], unsaid: str) -> set[str]:
+    """The qualities of a label's targets, and that of the whole map where it has none listed.
+
+    Args:
+        info: of the label map.
+        unsaid: the quality of a map of which none is said.
+    """
+    whole = info.get("quality", unsaid)
+    return {target.get("quality", whole) for target in info.get("targets") or []} or {whole}
+
+
 def give_quality(info: dict[str, Any], quality: str, before: Mapping[str, Any]) -> None:
     """Note the quality of what was saved with each target, and with the label map that of its worst target; in place.
 

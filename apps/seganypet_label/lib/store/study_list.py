@@ -46,7 +46,6 @@ class StudyList(SharedIndex):
         self.volumes = volumes
         self._converting = threading.Lock()
         self._looked = 0.0
-        self.root = Path(folder)
         self._series: list[SeriesFolder] | None = None  # looked for once the index is known, which names them
         patterns = tuple(f"*{extension}" for extension in IMAGE_EXTENSIONS)
         super().__init__(folder, extensions=patterns, auto_reload=auto_reload)
@@ -145,8 +144,7 @@ class StudyList(SharedIndex):
             content = self.volumes.upload(Path(image_filename))[0].content_hash
         except ValueError as error:
             raise BadRequest(f"the image cannot be read: {error}") from None
-        with self._lock, self._saving:
-            self._init_from_datastore_file()
+        with self._newest_index():
             if image_id in self._datastore.objects:
                 if self.volume(image_id).content_hash == content:
                     return image_id
@@ -169,8 +167,7 @@ class StudyList(SharedIndex):
             raise BadRequest(
                 f"{image_id!r} is a DICOM series; remove its folder by hand, the server deletes no archive"
             )
-        with self._lock, self._saving:
-            self._init_from_datastore_file()
+        with self._newest_index():
             for tag in list(self._datastore.objects[image_id].labels):
                 self.remove_label(image_id, tag)
             put_aside(self.root, path, "removed")

@@ -142,7 +142,11 @@ export class Keeping {
     if (error.status !== 409) {
       return "";
     }
-    this.#compare(await this.server.get("saved"));
+    try {
+      this.#compare(await this.server.get("saved"));
+    } catch {
+      return ""; // the conflict's own words stay
+    }
     return this.reading.findings.kept.get(finding.id)?.stale ? ". Give yours another name to keep both" : "";
   }
 
