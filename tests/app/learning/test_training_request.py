@@ -131,15 +131,21 @@ def save_label(store: StudyStore, study: str, tag: str = "final", voxels: np.nda
     store.save_label(study, str(file), tag, {"label_info": [{"name": "lesion", "idx": 1}], **info})
 
 
+def new_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "runs" / f"{len(list(tmp_path.glob('runs/*')))}"
+    folder.mkdir(parents=True)
+    return folder
+
+
 def test_labels_become_a_data_list(store, tmp_path):
     save_label(store, TRAINED_ON[0], quality="high")
     save_label(store, HELD_OUT[0])
     save_label(store, HELD_OUT[1], "original")
     save_label(store, TRAINED_ON[1], "original")
-    data = gather(store, TrainSettings())
+    data = gather(store, TrainSettings(), new_folder(tmp_path))
     assert [entry.label.name for entry in data.training] == [f"{TRAINED_ON[0]}.nii.gz"]
     assert [entry.label.name for entry in data.validation] == [f"{HELD_OUT[0]}.nii.gz"]
-    data = gather(store, TrainSettings(use_original=True))
+    data = gather(store, TrainSettings(use_original=True), new_folder(tmp_path))
     assert [(entry.label.parent.name, entry.quality) for entry in data.training] == [
         ("final", "high"),
         ("original", "low"),
@@ -171,9 +177,9 @@ def test_a_strategy_that_learns_from_experts_is_refused_without_one(store):
     assert without_experts(store, TRAINED_ON[:2], settings) == ""
 
 
-def test_a_dicom_series_is_trained_on_where_it_lies(store):
+def test_a_dicom_series_is_trained_on_where_it_lies(store, tmp_path):
     save_label(store, "dicom")
-    (entry,) = gather(store, TrainSettings(val_split=0.0)).training
+    (entry,) = gather(store, TrainSettings(val_split=0.0), new_folder(tmp_path)).training
     assert entry.image == store.root / "dicom"
     assert entry.quality == "low"
 
@@ -188,7 +194,7 @@ def test_of_a_folder_with_several_series_the_right_one_is_trained_on(tmp_path):
     store = StudyStore(str(tmp_path / "studies"), Volumes(2**30), auto_reload=False)
     for study in store.list_images():
         save_label(store, study)
-    data = gather(store, TrainSettings(val_split=0.0))
+    data = gather(store, TrainSettings(val_split=0.0), new_folder(tmp_path))
     peaks = sorted(float(read_pet(entry.image).suv.max()) for entry in data.training)
     assert peaks == pytest.approx([8, 16], rel=0.01)
 
@@ -200,21 +206,34 @@ def test_series_of_an_archive_are_trained_on_and_fetched_where_they_are_not_here
     save_label(store, uid, quality="high")
     shutil.rmtree(store.root / "series" / uid)
     (store.root / "series" / uid).mkdir()
-    (entry,) = gather(store, TrainSettings(val_split=0.0)).training
+    (entry,) = gather(store, TrainSettings(val_split=0.0), new_folder(tmp_path)).training
     assert entry.image == store.root / "series" / uid
-    assert (entry.label, entry.quality) == (store.root / "labels" / "final" / f"{uid}.nii.gz", "high")
+    assert (entry.label, entry.quality) == (tmp_path / "runs" / "0" / "labels" / "final" / f"{uid}.nii.gz", "high")
     assert read_pet(entry.image).suv.max() == pytest.approx(8, rel=0.01)
 
 
-def test_what_cannot_be_trained_on_is_left_out_by_name(store):
+def test_a_run_sees_the_labels_as_they_were_when_it_began(store, tmp_path):
+    save_label(store, TRAINED_ON[0])
+    save_label(store, TRAINED_ON[1])
+    data = gather(store, TrainSettings(val_split=0.0), new_folder(tmp_path))
+    store.remove_label(TRAINED_ON[0], "final")
+    everywhere = np.full(SHAPE, 7, np.uint8)
+    save_label(store, TRAINED_ON[1], voxels=everywhere, label_info=[{"name": "liver", "idx": 7}])
+    for entry in data.training:
+        assert entry.label_names == {1: "lesion"}
+        labelled = np.asanyarray(nib.load(entry.label).dataobj)
+        assert np.array_equal(np.argwhere(labelled == 1), np.argwhere(hot_block() > 1))
+
+
+def test_what_cannot_be_trained_on_is_left_out_by_name(store, tmp_path):
     save_label(store, TRAINED_ON[0])
     save_label(store, TRAINED_ON[1], voxels=np.zeros(SHAPE, np.uint8))
-    data = gather(store, TrainSettings())
+    data = gather(store, TrainSettings(), new_folder(tmp_path))
     assert [entry.label.name for entry in data.training] == [f"{TRAINED_ON[0]}.nii.gz"]
     assert {problem.study for problem in data.left_out} == {TRAINED_ON[1]}
     store.remove_label(TRAINED_ON[0], "final")
     with pytest.raises(ValueError, match=f"{TRAINED_ON[1]}: .* is empty"):
-        gather(store, TrainSettings())
+        gather(store, TrainSettings(), new_folder(tmp_path))
 
 
 def test_publishing_keeps_what_it_replaces(tmp_path):

@@ -38,7 +38,7 @@ class UpdateModel(TrainTask):
     """Goes on from the weights in force with the labels of the datastore, and publishes what is better.
 
     No training code: the bundle's train.json runs in a process of its own. In a run's folder, .seganypet/runs/<time>,
-    stay its data list, overlay, log, TensorBoard, model.pt and result.
+    stay its data list, the labels it saw, overlay, log, TensorBoard, model.pt and result.
 
     Args:
         store: the labels.
@@ -92,9 +92,13 @@ class UpdateModel(TrainTask):
         try:
             with FileLock(self.runs / ".lock", timeout=0):
                 self._tidy()
-                data = gather(self._store, settings)
                 folder = self.runs / time.strftime("%Y%m%d-%H%M%S")
                 folder.mkdir()
+                try:
+                    data = gather(self._store, settings, folder)
+                except ValueError:
+                    shutil.rmtree(folder)
+                    raise
                 try:
                     return self._run(settings, data, Path(request[WEIGHTS_IN_FORCE]), folder)
                 finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -41,23 +40,27 @@ class TrainingData:
         return write_data_list(path, {"training": self.training, "validation": self.validation})
 
 
-def gather(store: StudyStore, settings: TrainSettings) -> TrainingData:
+def gather(store: StudyStore, settings: TrainSettings, folder: Path) -> TrainingData:
     """Labels and images of a store; series of an archive that are not here are fetched.
+
+    Args:
+        store: where readers go on saving meanwhile.
+        settings: of the run.
+        folder: of the run; holds the labels that it sees, as they are now.
 
     Raises:
         ValueError: nothing to train on; says why.
     """
     tags = (FINAL, ORIGINAL) if settings.use_original else (FINAL,)
-    objects = store.json()["objects"]
-    labelled = [study for study, entry in objects.items() if any(tag in entry["labels"] for tag in tags)]
+    labelled = store.hold_labels(tags, folder)
+    if not labelled:
+        raise ValueError("there is no final label to train on")
     for study in labelled:
         try:
             store.source(study)
         except (ImageNotFoundException, requests.RequestException) as error:  # reported below, where its image misses
             logger.warning("%s cannot be fetched: %s", study, error)
-    found = find_monai_label(store.root)
-    found.studies = [_as_kept(store, one) for one in found.studies if one.name in labelled]
-    found.problems = [one for one in found.problems if one.study in labelled]
+    found = find_monai_label(store.root, kept_in=folder)
     problems = check_studies(found, progress=False)
     bad = {one.study for one in problems}
     sections = split_studies([one for one in found.studies if one.name not in bad], validation_share=settings.val_split)
@@ -111,14 +114,6 @@ def without_experts(store: StudyStore, labelled: Iterable[str], settings: TrainS
         f"strategy {settings.strategy} learns from labels that an expert checked, and no final label is one: "
         "mark them so, or take strategy finetune"
     )
-
-
-def _as_kept(store: StudyStore, found: FoundStudy) -> FoundStudy:
-    """With the quality that the store gives unsaid labels."""
-    entry = found.entry
-    if _tag(entry) == FINAL and "quality" not in store.get_label_info(found.name, FINAL):
-        entry = dataclasses.replace(entry, quality=store.final_quality)
-    return dataclasses.replace(found, entry=entry)
 
 
 def _tag(entry: Entry) -> str:

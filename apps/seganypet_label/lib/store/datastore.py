@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from monailabel.interfaces.exception import LabelNotFoundException
 from numpy.typing import NDArray
 
 from lib.store.bad_request import BadRequest
-from lib.store.kept_files import keep, keep_a_copy, put_aside
+from lib.store.kept_files import keep, keep_a_copy, link, put_aside
 from lib.store.kept_text import check_kept, read_kept
 from lib.store.label_maps import named_segments, narrow, read_label_map
 from lib.store.label_quality import LOW, give_quality, said_quality
@@ -33,6 +33,7 @@ from lib.store.saved_targets import describe_targets, saved_by
 from lib.store.study_list import StudyList
 from lib.store.volumes import Volumes
 from seganypet.data.label_reading import LabelMap
+from seganypet.data.preparation import INDEX
 from seganypet.pet import PetVolume
 from seganypet.whole_file import whole_file
 
@@ -263,6 +264,33 @@ class StudyStore(StudyList):
             for extension in (label.ext, ".json"):
                 put_aside(self.root, self.root / "labels" / tag / f"{label_id}{extension}", "removed")
             self.refresh()
+
+    def hold_labels(self, tags: Iterable[str], folder: Path) -> list[str]:
+        """Give a folder the labels as they are at this moment, with their index: no later save or removal changes it.
+
+        Args:
+            tags: of the labels.
+            folder: gets labels/<tag>/ and an index, in which every final label says a quality.
+
+        Returns:
+            The studies that have one.
+        """
+        tags, index = tuple(tags), {}
+        with self._newest_index():
+            for study, entry in self._datastore.objects.items():
+                labels = {tag: label.model_dump() for tag, label in entry.labels.items() if tag in tags}
+                for tag in labels:
+                    (folder / "labels" / tag).mkdir(parents=True, exist_ok=True)
+                    file = self._label_file(study, tag, entry.labels[tag])
+                    if file.is_file():  # somebody may have taken it away by hand
+                        link(file, folder / "labels" / tag / file.name)
+                if labels:
+                    index[study] = {"image": entry.image.model_dump(), "labels": labels}
+        for entry in index.values():
+            if FINAL in entry["labels"]:
+                entry["labels"][FINAL]["info"].setdefault("quality", self.final_quality)
+        keep(json.dumps({"objects": index}, default=str).encode(), folder / INDEX)
+        return list(index)
 
     def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         self._look_for_series()

@@ -40,11 +40,15 @@ def keep_a_copy(root: Path, file: Path) -> None:
     if file.exists():
         folder = root / PRIVATE / "replaced" / file.parent.relative_to(root)
         folder.mkdir(parents=True, exist_ok=True)
-        copy = folder / f"{time_stamp()}_{file.name}"
-        try:
-            os.link(file, copy)  # `keep` puts another file in the name's place, and leaves this one as it is
-        except OSError:  # a file system without links
-            shutil.copy2(file, copy)
+        link(file, folder / f"{time_stamp()}_{file.name}")
+
+
+def link(file: Path, copy: Path) -> None:
+    """Give what a file holds another name: `keep` puts another file in the first name's place, and leaves this one."""
+    try:
+        os.link(file, copy)
+    except OSError:  # a file system without links
+        shutil.copy2(file, copy)
 
 
 def remove_drafts(root: Path) -> None:

@@ -4,9 +4,10 @@ from seganypet.data.preparation.dicom_folder import find_dicom
 from seganypet.data.preparation.found import Found, FoundStudy, Problem
 from seganypet.data.preparation.nnunet_folder import find_autopet, find_nnunet
 from seganypet.data.preparation.sections import check_studies, count_labels, split_studies
-from seganypet.data.preparation.studies_folder import find_monai_label, patient_of
+from seganypet.data.preparation.studies_folder import INDEX, find_monai_label, patient_of
 
 __all__ = [
+    "INDEX",
     "Found",
     "FoundStudy",
     "Problem",

@@ -19,7 +19,9 @@ INDEX = "datastore_v2.json"
 TAGS = ("final", "original")  # a reader's, a machine's
 
 
-def find_monai_label(folder: str | Path, *, label_names: Mapping[int, str] | None = None) -> Found:
+def find_monai_label(
+    folder: str | Path, *, label_names: Mapping[int, str] | None = None, kept_in: str | Path | None = None
+) -> Found:
     """The studies with a label under labels/final or labels/original; of both, the reader's.
 
     A target's quality is what the index says of it, else what it says of the label map, else `UNSAID_QUALITY`; a map
@@ -29,19 +31,20 @@ def find_monai_label(folder: str | Path, *, label_names: Mapping[int, str] | Non
     Args:
         folder: the studies folder.
         label_names: names of label values, for labels stored without.
+        kept_in: a folder that holds its labels and index as they were at one moment; without, the studies folder does.
 
     Raises:
         FileNotFoundError: no labels folder.
     """
-    folder = Path(folder)
-    if not (folder / "labels").is_dir():
-        raise FileNotFoundError(f"no folder {folder / 'labels'}: {folder} is no MONAI Label studies folder with labels")
-    index = _read_index(folder / INDEX)
+    folder, kept = Path(folder), Path(kept_in or folder)
+    if not (kept / "labels").is_dir():
+        raise FileNotFoundError(f"no folder {kept / 'labels'}: {kept} is no MONAI Label studies folder with labels")
+    index = _read_index(kept / INDEX)
     series: dict[str, Path] | None = None
     found = Found()
     taken: set[str] = set()
     for tag in TAGS:
-        files = (path for path in (folder / "labels" / tag).glob("*") if path.name.lower().endswith(LABEL_SUFFIXES))
+        files = (path for path in (kept / "labels" / tag).glob("*") if path.name.lower().endswith(LABEL_SUFFIXES))
         for label in sorted(files):
             name = _stem(label)
             if name is None or name in taken:
