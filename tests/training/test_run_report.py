@@ -7,7 +7,7 @@ import torch
 from ignite.engine import Engine, Events
 from tiny_run import tiny_trainer
 
-from seganypet.training import RunReport
+from seganypet.training import DiceAtClicks, RunReport
 
 
 class Validator:
@@ -16,11 +16,13 @@ class Validator:
     def __init__(self, *values: float) -> None:
         self.values, self.runs = list(values), 0
         self.state = type("State", (), {"best_metric": -1, "best_metric_epoch": -1, "epoch": 0})()
+        self.metric = DiceAtClicks()
 
     def run(self, epoch: int) -> None:
         self.state.epoch = epoch
         value = self.values[self.runs]
         self.runs += 1
+        self.metric.each = [value - 0.1, value + 0.1]
         if value > self.state.best_metric:
             self.state.best_metric, self.state.best_metric_epoch = value, epoch
 
@@ -29,7 +31,7 @@ def run(path, validator: Validator, epochs: int, **options) -> list[dict]:
     """Reports after each epoch of an engine that validates in each."""
     engine, reports = Engine(lambda *_: None), []
     engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: validator.run(engine.state.epoch))
-    RunReport(path, validator, **options).attach(engine)
+    RunReport(path, validator, validator.metric, **options).attach(engine)
     engine.add_event_handler(Events.EPOCH_COMPLETED, lambda _: reports.append(json.loads(path.read_text())))
     engine.run([0], max_epochs=epochs)
     return reports
@@ -39,12 +41,15 @@ def test_later_weights_are_best_only_where_they_beat_the_start(tmp_path):
     reports = run(tmp_path / "r.json", Validator(0.5, 0.4, 0.5, 0.6), 3, validate_start=True)
     assert [(one["epoch"], one["epochs"]) for one in reports] == [(1, 3), (2, 3), (3, 3)]
     found = [tuple(one["validation"].values()) for one in reports]
-    assert found == [(0.5, 0.5, 0), (0.5, 0.5, 0), (0.5, 0.6, 3)]
+    assert [one[:3] for one in found] == [(0.5, 0.5, 0), (0.5, 0.5, 0), (0.5, 0.6, 3)]
+    assert found[1][3:] == (pytest.approx([0.4, 0.6]), pytest.approx([0.4, 0.6]))
+    assert found[2][3:] == (pytest.approx([0.4, 0.6]), pytest.approx([0.5, 0.7]))
 
 
 def test_without_the_start_the_first_epoch_is_the_first_best(tmp_path):
     (report,) = run(tmp_path / "r.json", Validator(0.4), 1)
-    assert report["validation"] == {"start": None, "best": 0.4, "best_epoch": 1}
+    found = report["validation"]
+    assert (found["start"], found["best"], found["best_epoch"]) == (None, 0.4, 1)
 
 
 def test_nothing_is_written_by_the_other_processes(tmp_path):
@@ -64,10 +69,10 @@ def test_a_run_that_comes_to_nothing_leaves_what_it_started_from(tmp_path):
     trainer.evaluator.add_event_handler(Events.EPOCH_COMPLETED, say)
     handlers = trainer.evaluator._event_handlers[Events.EPOCH_COMPLETED]
     handlers.insert(1, handlers.pop())  # after the metric, before what looks at it
-    RunReport(tmp_path / "report.json", trainer.evaluator, validate_start=True).attach(trainer)
+    RunReport(tmp_path / "report.json", trainer.evaluator, DiceAtClicks(), validate_start=True).attach(trainer)
     trainer.run()
     assert metric is trainer.evaluator.state
-    said = json.loads((tmp_path / "report.json").read_text())
-    assert said["validation"] == {"start": 0.9, "best": 0.9, "best_epoch": 0}
+    said = json.loads((tmp_path / "report.json").read_text())["validation"]
+    assert (said["start"], said["best"], said["best_epoch"]) == (0.9, 0.9, 0)
     published = torch.load(tmp_path / "model.pt", weights_only=True)["model"]
     assert all(torch.equal(published[name].float(), value.half().float()) for name, value in start.items())

@@ -22,6 +22,9 @@ class DiceAtClicks(Metric):
 
     Args:
         clicks: which clicks count, from 1.
+
+    Attributes:
+        each: of every target that this process validated, in order; the same ones in every validation.
     """
 
     required_output_keys = None
@@ -34,12 +37,14 @@ class DiceAtClicks(Metric):
     def reset(self) -> None:
         self._sum = torch.tensor(0.0, dtype=torch.float64)
         self._count = torch.tensor(0.0, dtype=torch.float64)
+        self.each: list[float] = []
 
     @reinit__is_reduced
     def update(self, output: tuple[Tensor, Tensor]) -> None:
-        curves = dice_per_click(*output)  # [B, T, R]
-        self._sum += curves[..., self.clicks].mean(-1).sum().cpu()
-        self._count += curves.shape[0] * curves.shape[1]
+        values = dice_per_click(*output)[..., self.clicks].mean(-1).flatten().cpu()  # [B * T]
+        self._sum += values.sum()
+        self._count += len(values)
+        self.each += values.tolist()
 
     @sync_all_reduce("_sum", "_count")
     def compute(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -74,10 +75,27 @@ def test_finetuning_is_the_default_and_another_strategy_is_asked_for_by_name():
     ],
 )
 def test_what_is_published_is_better_by_a_margin_on_labels_held_out(start, best, epoch, held_out, settings, refused):
-    found = {"start": start, "best": best, "best_epoch": epoch}
+    each = {"start_of_each": [start - 0.2, start, start + 0.1], "best_of_each": [best - 0.2, best, best + 0.1]}
+    found = {"start": start, "best": best, "best_epoch": epoch, **each}
     said = why_not_published(found, TrainSettings(**settings), held_out=held_out)
     assert refused in said
     assert bool(said) == bool(refused)
+
+
+@pytest.mark.parametrize(
+    ("gains", "refused"),
+    [
+        ((0.10, 0.08, 0.12, 0.11), ""),
+        ((0.30, -0.20, 0.35, -0.05), "Dice grew by 0.1000 over 4 target.s. held out, as it does by chance"),
+        ((0.10,), "over 1 target"),
+    ],
+)
+def test_a_gain_that_chance_gives_is_not_published(gains, refused):
+    best = [0.5 + gain for gain in gains]
+    found = {"start": 0.5, "best": sum(best) / len(best), "best_epoch": 2}
+    found |= {"start_of_each": [0.5] * len(gains), "best_of_each": best}
+    said = why_not_published(found, TrainSettings(), held_out=True)
+    assert re.search(refused, said) if refused else not said
 
 
 def test_published_weights_are_taken_back_one_by_one(tmp_path):
@@ -275,7 +293,8 @@ def test_a_run_publishes_only_over_the_weights_it_began_from(store, monkeypatch,
         shutil.copyfile(overlay["weights"], folder / "model.pt")
         if meanwhile:  # another server on this folder, or a person
             publish(folder / "model.pt", store.root)
-        return {"validation": {"start": 0.5, "best": 0.7, "best_epoch": 1}}
+        each = {"start_of_each": [0.4, 0.6], "best_of_each": [0.61, 0.79]}
+        return {"validation": {"start": 0.5, "best": 0.7, "best_epoch": 1, **each}}
 
     monkeypatch.setattr(train_task, "run_training", run)
     update = UpdateModel(store, tmp_path / "bundle", "cpu", ("seganypet",))

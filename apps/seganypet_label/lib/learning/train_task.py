@@ -23,6 +23,7 @@ from lib.learning.training_run import REPORT, TrainingFailedError, run_training
 from lib.store.bad_request import BadRequest
 from lib.store.datastore import StudyStore
 from lib.store.kept_files import PRIVATE, keep
+from seganypet.evaluation.strategy_table import paired_interval
 from seganypet.inference import weights_hash
 from seganypet.networks import load_network
 
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 RESULT = "result.json"  # there once a run has ended well
 SCRATCH = ("checkpoint.pt", "prepared")  # of a run, of no use once it has ended
 WEIGHTS_IN_FORCE = "weights_in_force"
+SURE = 0.9  # of the gain's interval, whose lower limit has 5 % below it
 VALIDATION_WINDOWS = 32  # at most, in each of max_epochs + 1 validations, as long as there are not more studies
 
 
@@ -155,8 +157,8 @@ class UpdateModel(TrainTask):
 def why_not_published(found: Mapping[str, Any], settings: TrainSettings, *, held_out: bool) -> str:
     """Why a run's weights do not take the place of those in force; "" where they do.
 
-    The best of a few epochs on a few labels is better by chance alone: it must be better by a margin, and on labels
-    that were not trained on.
+    The best of a few epochs on a few labels is better by chance alone: it must be better by a margin, by more than
+    chance gives the same targets, and on labels that were not trained on.
 
     Args:
         found: the report's "validation": Dice at the start, the best, and its epoch, 0 where none was better.
@@ -170,6 +172,10 @@ def why_not_published(found: Mapping[str, Any], settings: TrainSettings, *, held
     gain = float(found["best"]) - float(found["start"])
     if gain < settings.margin:
         return f"Dice grew by {gain:.4f}, less than the margin of {settings.margin:g}"
+    _, lowest, _ = paired_interval(found["start_of_each"], found["best_of_each"], level=SURE)
+    if held_out and not lowest > 0:  # one target alone has no interval
+        targets = len(found["start_of_each"])
+        return f"Dice grew by {gain:.4f} over {targets} target(s) held out, as it does by chance: label more studies"
     return ""
 
 
