@@ -259,10 +259,11 @@ def _store(app: SegAnyPETApp) -> StudyStore:
 
 
 def _saved(store: StudyStore, study_id: str, volume: PetVolume) -> dict[str, Any]:
-    return {
-        "saved": [one.to_dict() for one in saved_targets(store, study_id, volume)],
-        "removed": removed_targets(store, study_id),
-    }
+    try:
+        saved, problem = [one.to_dict() for one in saved_targets(store, study_id, volume)], ""
+    except BadRequest as error:  # what is kept cannot be shown; the study can
+        saved, problem = [], str(error.detail)
+    return {"saved": saved, "removed": removed_targets(store, study_id), "problem": problem}
 
 
 def _said(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -106,6 +106,8 @@ def save_as_final(
                 f"the mask {label!r} of study {study_id!r} has changed since the page showed it: look and save again",
             )
         raise HTTPException(404, f"there is no mask {label!r} of study {study_id!r} to save: click again and save then")
+    if shown.shape != store.volume(study_id).shape:
+        raise HTTPException(409, f"the files of study {study_id!r} have changed since {label!r} was shown: click again")
     shown = store.last_masks.rename(shown, name)
     mask = shown.mask()
     changed = store.save_target(study_id, FINAL, mask, info)

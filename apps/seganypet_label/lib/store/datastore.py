@@ -29,7 +29,7 @@ from lib.store.names import LABEL_EXTENSIONS, extension_of, is_tag
 from lib.store.one_target import place_target
 from lib.store.owned_keys import check_label_info, check_save_info, sound_label_info
 from lib.store.reader import READER
-from lib.store.saved_targets import describe_targets, saved_by
+from lib.store.saved_targets import describe_targets, listed_targets, saved_by
 from lib.store.study_list import StudyList
 from lib.store.volumes import Volumes
 from seganypet.data.label_reading import LabelMap
@@ -183,7 +183,7 @@ class StudyStore(StudyList):
         info = {key: value for key, value in said.items() if key not in ASKED_OF_A_TARGET}
         mask, changed = label.voxels > 0, {}
         if info.get("label"):
-            old = read_label_map(self._label_file(study_id, tag, before), volume).voxels if before else None
+            old = self._kept_voxels(study_id, tag, before, volume) if before else None
             placed = place_target(mask, said, old, known, quality)
             if isinstance(placed, list):
                 return placed
@@ -246,9 +246,53 @@ class StudyStore(StudyList):
             if quality and "targets" not in info:
                 targets = self.get_label_info(label_id, tag).get("targets", [])
                 info = {**info, "targets": [{**target, "quality": quality} for target in targets]}
-            super().update_label_info(label_id, tag, info)
-            said = json.dumps(self.get_label_info(label_id, tag), indent=2, default=str)
-            keep(said.encode(), self.root / "labels" / tag / f"{label_id}.json")
+            self._add_label_info(label_id, tag, info)
+
+    def _add_label_info(self, study_id: str, tag: str, info: dict[str, Any]) -> None:
+        """In the index and in the JSON beside the label, under the lock."""
+        super().update_label_info(study_id, tag, info)
+        if not self.read_only:
+            said = json.dumps(self.get_label_info(study_id, tag), indent=2, default=str)
+            keep(said.encode(), self.root / "labels" / tag / f"{study_id}.json")
+
+    def measured_info(self, study_id: str, tag: str, volume: PetVolume) -> dict[str, Any]:
+        """What is said of a label, its uptake measured again where the study was read otherwise when it was saved.
+
+        A weight or a dose that was corrected in the headers changes every SUV.
+
+        Args:
+            volume: the study as it is now.
+
+        Raises:
+            BadRequest: the label does not lie on its grid any more.
+        """
+        before = self._label(study_id, tag)
+        if before is None or before.info.get("measured_on") == volume.content_hash:
+            return dict(before.info) if before else {}
+        labelled = self._kept_voxels(study_id, tag, before, volume)
+        info = {**before.info, "label_info": listed_targets(labelled, before.info)}
+        measured = describe_targets(labelled, info, before.info, volume)
+        said = {entry["name"]: entry for entry in before.info.get("targets") or []}
+        measured["targets"] = [{**said.get(entry["name"], {}), **entry} for entry in measured["targets"]]
+        with self._newest_index():
+            if self._label(study_id, tag) == before:  # else somebody saved meanwhile, and measured
+                self._add_label_info(study_id, tag, measured)
+        return {**before.info, **measured}
+
+    def _kept_voxels(self, study_id: str, tag: str, label: DataModel, volume: PetVolume) -> NDArray[np.int16]:
+        """A kept label map on its study's grid.
+
+        Raises:
+            BadRequest: it does not lie on that, since the study's files were replaced by others.
+        """
+        file = self._label_file(study_id, tag, label)
+        try:
+            return read_label_map(file, volume).voxels
+        except BadRequest as error:
+            raise BadRequest(
+                f"the label that is kept of study {study_id!r} does not fit it ({error.detail}); nothing was changed. "
+                f"Put the study's own files back, or move {file.relative_to(self.root)} away"
+            ) from None
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Take a label out of the store; the file moves to .seganypet/removed.

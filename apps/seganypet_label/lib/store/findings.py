@@ -49,8 +49,12 @@ class SavedTarget:
 
 
 def saved_targets(store: StudyStore, study_id: str, volume: PetVolume) -> list[SavedTarget]:
-    """What stands in a study's final label."""
-    info = store.get_label_info(study_id, FINAL)
+    """What stands in a study's final label.
+
+    Raises:
+        BadRequest: it does not lie on the study's grid any more.
+    """
+    info = store.measured_info(study_id, FINAL, volume)
     file = store.get_label_uri(study_id, FINAL)
     if not info or not file:
         return []

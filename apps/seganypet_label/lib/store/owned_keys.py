@@ -12,7 +12,7 @@ from lib.store.bad_request import BadRequest
 DICOM = "dicom"  # stands where a file's extension stands in an entry of the index
 
 OF_AN_IMAGE = ("folder", "series_uid", "about", "name", "ts", "path", "id", "uncertainty")
-OF_A_LABEL = ("targets", "label_info", "suv_provenance", "seg", "name", "ts", "reader")
+OF_A_LABEL = ("targets", "label_info", "suv_provenance", "measured_on", "seg", "name", "ts", "reader")
 OF_A_SAVE = ("targets", "came_from", "seg", "removed")  # the other keys of a label are made anew with each save
 
 

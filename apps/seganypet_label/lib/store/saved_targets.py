@@ -129,7 +129,8 @@ def describe_targets(
         before: what stood beside the label map that this one replaces; a target keeps its tracking UID.
 
     Returns:
-        `targets`, each with name, idx, tracking_uid and the measures of `measure_uptake`; `suv_provenance`.
+        `targets`, each with name, idx, tracking_uid and the measures of `measure_uptake`; `suv_provenance`;
+        `measured_on`, the volume's content hash.
     """
     said = [*(info.get("targets") or []), *(before.get("targets") or [])]
     known = {entry["name"]: entry["tracking_uid"] for entry in said if "tracking_uid" in entry}
@@ -143,7 +144,11 @@ def describe_targets(
         for value, name in names_of_values(labels, info).items()
     ]
     provenance = volume.suv_provenance
-    return {"targets": targets, "suv_provenance": provenance.to_dict() if provenance is not None else None}
+    return {
+        "targets": targets,
+        "suv_provenance": provenance.to_dict() if provenance is not None else None,
+        "measured_on": volume.content_hash,
+    }
 
 
 def finite(values: dict[str, Any]) -> dict[str, Any]:

@@ -185,6 +185,7 @@ export class Keeping {
       this.reading.findings.takeIn(saved, this.reading.grid.unpack(saved.mask));
     }
     this.#showRemoved(said.removed);
+    said.problem && this.reading.say(said.problem, true);
   }
 
   #showRemoved(removed) {
