@@ -9,6 +9,11 @@ document.addEventListener("change", (event) => {
   if (event.target.classList.contains("reader")) { localStorage.setItem("seganypet-reader", event.target.value); }
   event.target.closest("[data-live]")?.setAttribute("data-touched", "");
 });
+document.addEventListener("submit", (event) => {
+  const { saved, name } = event.target.elements;
+  const replaces = saved && name.value.trim() in JSON.parse(saved.value);
+  if (replaces && !confirm(`${name.value.trim()} is saved for this study already. Replace it?`)) { event.preventDefault(); }
+});
 const follow = async () => {
   const answer = await fetch(location.pathname + location.search, { cache: "no-store" });
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");

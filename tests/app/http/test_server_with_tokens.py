@@ -7,7 +7,9 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import urlsplit
 
 import jwt
 import pydicom
@@ -87,6 +89,22 @@ def test_only_valid_tokens_with_the_role_get_in(closed_server, private_key):
     assert click(closed_server, token(private_key, USER)).status_code == 200
     assert requests.get(f"{closed_server.url}/info/", timeout=60).status_code == 401
     assert requests.get(f"{closed_server.url}/info/", headers=token(private_key, USER), timeout=60).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/infer/seganypet?image=block", "/read/block/save", "/datastore/?image=new"])
+@pytest.mark.parametrize("authorization", ["", "Bearer x", "Basic YTpi"])
+def test_no_body_of_somebody_unknown_is_read(closed_server, path, authorization):
+    connection = HTTPConnection("127.0.0.1", urlsplit(closed_server.url).port, timeout=30)
+    connection.putrequest("POST", path)
+    for name, value in (("Content-Type", "application/json"), ("Content-Length", "1000000000000")):
+        connection.putheader(name, value)
+    if authorization:
+        connection.putheader("Authorization", authorization)
+    connection.endheaders()
+    answer = connection.getresponse()  # though nothing of the body was sent
+    assert answer.status == 401
+    assert "sign in first" in json.loads(answer.read())["detail"]
+    connection.close()
 
 
 def test_dicomweb_of_a_folder_asks_for_the_same_tokens(closed_server, private_key):

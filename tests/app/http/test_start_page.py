@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 
 import nibabel as nib
 import numpy as np
@@ -128,6 +129,31 @@ def test_a_mask_that_changed_since_it_was_seen_is_not_saved(server):
     assert "has changed since the page showed it" in refused.text
     assert not (server.studies / "labels" / "final" / "block.nii.gz").exists()
     assert save(seen(listed(), "node")).status_code == 200
+
+
+def test_a_target_that_the_page_did_not_list_is_not_replaced(server):
+    def listed() -> str:
+        return requests.get(server.url, params={"q": "block"}, timeout=30).text
+
+    def save(html: str, reader: str) -> requests.Response:
+        (saved,) = {unescape(one) for one in re.findall(r'name="saved" value="(.*?)"', html)}
+        form = {"study": "block", "label": reader, "seen": seen(html, reader), "name": "lymph <node>", "reader": reader}
+        return requests.post(f"{server.url}/seganypet/final", data={**form, "saved": saved}, timeout=60)
+
+    for reader, voxel in (("Ann", [3, 4, 4]), ("Bob", HOT_CENTRE)):
+        server.numbers("image=block", {"label": reader, "foreground": [voxel], "background": []})
+    before = listed()
+    assert save(before, "Ann").status_code == 200
+    refused = save(before, "Bob")
+    assert refused.status_code == 409
+    assert "'lymph <node>' was saved by Ann" in refused.json()["detail"]
+    assert save(listed(), "Bob").status_code == 200
+    (entry,) = [
+        one
+        for one in json.loads((server.studies / "labels" / "final" / "block.json").read_text())["targets"]
+        if one["name"] == "lymph <node>"
+    ]
+    assert entry["by"] == "Bob"
 
 
 def test_last_masks_come_back_whole_and_an_empty_one_goes():

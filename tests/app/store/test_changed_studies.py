@@ -59,7 +59,9 @@ def test_a_label_of_another_image_is_named_and_kept(tmp_path):
         lambda: shown(store, "block"),
         lambda: store.save_target("block", FINAL, LESION[:, :, 4:], {"label": "node"}),
     ):
-        with pytest.raises(HTTPException, match="kept of study 'block' does not fit it .*move labels/final/block.nii.gz"):
+        with pytest.raises(
+            HTTPException, match=r"kept of study 'block' does not fit it .*move labels.final.block\.nii\.gz"
+        ):
             ask()
     assert label.read_bytes() == content
     label.unlink()

@@ -32,6 +32,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from lib.clicks.click_request import read_object
 from lib.http import archive_proxy, health, nninteractive_routes, ohif_page, reading_routes, start_routes
+from lib.http.door import Door
 from lib.http.guard import LOOPBACK, Guard, refused
 from lib.http.infer_route import infer
 from lib.http.tokens import accept_valid_tokens, note_reader
@@ -78,6 +79,7 @@ def harden(app: FastAPI, origins: tuple[str, ...] = ()) -> None:
             allow_headers=["*"],
         ),
         Middleware(Guard, origins=origins, prefix=prefix, on_loopback=bound_host() in LOOPBACK_HOSTS),
+        Middleware(Door, prefix=prefix),
     ]
     for error, status in _STATUS.items():
         app.add_exception_handler(error, functools.partial(_explain, status))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from lib.store.datastore import FINAL
 from lib.store.last_masks import UNNAMED
 
 ASSETS = Path(__file__).resolve().parents[2] / "static"
@@ -175,10 +177,17 @@ def _row(card: StudyCard, row: MaskRow, state: PageState) -> str:
 
 
 def _form(card: StudyCard, row: MaskRow, state: PageState) -> str:
+    saved = json.dumps({other.label: other.at for other in card.rows if other.kind == FINAL})
     name = "" if row.label == UNNAMED else row.label
     hidden = "".join(
         f'<input type="hidden" name="{key}" value="{escape(value)}">'
-        for key, value in (("study", card.study), ("label", row.label), ("seen", row.seen), ("q", state.query))
+        for key, value in (
+            ("study", card.study),
+            ("label", row.label),
+            ("seen", row.seen),
+            ("saved", saved),
+            ("q", state.query),
+        )
     )
     return f"""<form method="post" action="/seganypet/final">{hidden}
 <input name="name" list="labels" required maxlength="64" value="{escape(name)}" placeholder="structure"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, HTTPException
@@ -22,6 +24,7 @@ from lib.store.bad_request import BadRequest
 from lib.store.datastore import FINAL, StudyStore
 from lib.store.label_quality import said_quality
 from lib.store.mask_files import mask_digest
+from lib.store.saved_targets import saved_by
 
 if TYPE_CHECKING:
     from lib.app import SegAnyPETApp
@@ -74,17 +77,20 @@ def save_as_final(
     name: str = Form(max_length=64),
     reader: str = Form("", max_length=64),
     quality: str = Form(""),
+    saved: str = Form("{}"),
     q: str = Form(""),
     user: User = ANNOTATOR,
 ) -> RedirectResponse:
     """Keep the mask that was seen on the page as a final label, beside the targets that are there already.
 
     `seen` is the page's word for which mask that was: where its reader, or another, has clicked on since, nothing is
-    saved that nobody looked at.
+    saved that nobody looked at. `saved` is what it listed as final, {name: seconds since 1970}: nothing
+    else is replaced.
 
     Raises:
         BadRequest: no name, or a quality that is none.
-        HTTPException: 404 for a mask that the server does not remember, 409 for one that is another by now.
+        HTTPException: 404 for a mask that the server does not remember, 409 for one that is another by now, or where a
+            target of that name was saved since.
     """
     note_reader(user)
     name = name.strip()
@@ -108,6 +114,7 @@ def save_as_final(
         raise HTTPException(404, f"there is no mask {label!r} of study {study_id!r} to save: click again and save then")
     if shown.shape != store.volume(study_id).shape:
         raise HTTPException(409, f"the files of study {study_id!r} have changed since {label!r} was shown: click again")
+    _check_saved(store.get_label_info(study_id, FINAL), name, saved)
     shown = store.last_masks.rename(shown, name)
     mask = shown.mask()
     changed = store.save_target(study_id, FINAL, mask, info)
@@ -115,3 +122,20 @@ def save_as_final(
     if mask_digest(mask) not in [one["after"] for one in changed if one["name"] == name]:
         said += "; where it overlaps another target, the lesion or the smaller one stays"
     return RedirectResponse("/?" + urlencode({"q": q, "said": said}), status_code=303)
+
+
+def _check_saved(info: Mapping[str, Any], name: str, saved: str) -> None:
+    """Refuse to replace a final target that the page did not list."""
+    there = next((entry for entry in info.get("targets", []) if entry["name"] == name), None)
+    if there is None:
+        return
+    by, at = saved_by(there, info)
+    try:
+        listed = json.loads(saved)[name]
+    except (ValueError, TypeError, KeyError):
+        listed = None
+    if listed != at:
+        day = time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+        raise HTTPException(
+            409, f"{name!r} was saved by {by or 'somebody'} at {day}, which the page did not show: look and save again"
+        )
