@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from reading_page import ReadingPage
 
 SHAPE = (75, 75, 60)  # of `ann`
@@ -148,3 +149,23 @@ def test_a_server_that_refuses_everything_for_a_while_takes_back_one_click_alone
     page.answered(2)
     assert [prompt["ijk"] for prompt in page.prompts()] == [list(BALL), [27, 38, 30]]
     assert np.array_equal(page.mask(SHAPE), before)
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        {"status": 401, "json": {"detail": "sign in first"}},
+        {"status": 403, "content_type": "text/html", "body": "<h1>Forbidden</h1>"},
+        {"status": 200, "content_type": "text/html; charset=utf-8", "body": "<form>Password</form>"},
+    ],
+)
+def test_a_click_waits_while_the_login_has_run_out(reading, login):
+    page = reading("ann")
+    page.page.route("**/infer/**", lambda route: route.fulfill(**login))
+    page.click(0, BALL)
+    page.page.wait_for_selector("#banner:not([hidden])")
+    assert "Your login has expired" in page.page.inner_text("#banner")
+    page.page.unroute("**/infer/**")
+    page.answered(1)
+    assert page.mask(SHAPE)[BALL]
+    assert page.page.locator("#banner").is_hidden()

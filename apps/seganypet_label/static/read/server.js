@@ -76,8 +76,7 @@ export class Server {
       let said = "The server does not answer. What you click is kept, and sent when it is back.";
       try {
         const answer = await request();
-        const elsewhere = answer.redirected && !answer.url.startsWith(location.origin);
-        if (answer.status === 401 || elsewhere) {
+        if (asksToSignIn(answer)) {
           said = "Your login has expired. Sign in again in another tab; what you click here is kept.";
         } else if (!answer.ok) {
           const why = await words(answer);
@@ -98,6 +97,12 @@ export class Server {
       await new Promise((done) => setTimeout(done, AGAIN_MS));
     }
   }
+}
+
+/** This server answers data; a page comes from a proxy in front of it, which a login has run out for. */
+function asksToSignIn(answer) {
+  const page = (answer.headers.get("content-type") || "").startsWith("text/html");
+  return answer.status === 401 || (page && (answer.ok || answer.status === 403));
 }
 
 async function words(answer) {
