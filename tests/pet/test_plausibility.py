@@ -50,6 +50,16 @@ def test_the_bodys_mean_by_hand():
     assert body_mean(np.zeros((3, 3, 3), np.float32)) is None
 
 
+def test_a_small_body_in_a_large_field_passes():
+    voxels = np.random.default_rng(0).uniform(0, 0.001, (60, 60, 60)).astype(np.float32)  # air
+    voxels[28:32, 28:32, 25:35] = 1.2  # 160 of 216,000 voxels
+    notes = []
+    check_mean_suv(voxels, notes)
+    assert notes == []
+    with pytest.raises(SuvUnavailableError, match=r"would be 0\.0012"):
+        check_mean_suv(voxels / 1000, [])
+
+
 @pytest.mark.parametrize("mean", [0.3, 1.0, 5.0])
 def test_parts_of_a_body_pass(mean):
     notes = []

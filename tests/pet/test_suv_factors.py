@@ -115,11 +115,14 @@ def test_ge_scan_time_goes_before_the_series_time():
         ({"SUVType": "BW", "PatientWeight": None}, 1.0),
         ({"SUVType": "LBMJAMES128"}, 70 / 56.52),
         ({"SUVType": "LBMJAMES128", "PatientSex": "F"}, 70 / (1.07 * 70 - 148 * 0.16)),
+        ({"SUVType": "LBMJANMA"}, 70 / (9270 * 70 / (6680 + 216 * 22.8571428))),
+        ({"SUVType": "LBMJANMA", "PatientSex": "F"}, 70 / (9270 * 70 / (8780 + 244 * 22.8571428))),
         ({"SUVType": "IBW", "PatientWeight": "90"}, 90 / 72.38),
         ({"SUVType": "IBW", "PatientSex": "F"}, 70 / 66.43),
         ({"SUVType": "IBW", "PatientSex": "O"}, 70 / 69.405),
         ({"SUVType": "IBW", "PatientWeight": "60"}, 1.0),  # at most the weight
         ({"SUVType": "IBW", "PatientSize": "175", "PatientSex": "F"}, 70 / 66.43),
+        ({"SUVType": "IBW", "PatientSize": "1750", "PatientSex": "F"}, 70 / 66.43),
         # the injection a day after the scan is nobody's business here
         ({"DecayCorrection": "START", "SeriesDate": "20250301", "RadiopharmaceuticalStartDateTime": "20250302"}, 1.0),
     ],

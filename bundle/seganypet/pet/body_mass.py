@@ -20,6 +20,16 @@ def lean_body_mass_james_kg(weight_kg: float, height_cm: float, sex: str) -> flo
     return min(_for_sex(by_sex, sex), weight_kg)
 
 
+def lean_body_mass_janmahasatian_kg(weight_kg: float, height_cm: float, sex: str) -> float:
+    """Lean body mass by Janmahasatian et al. 2005 (DICOM's LBMJANMA); sex O the mean of both."""
+    body_mass_index = weight_kg / (height_cm / 100) ** 2
+    by_sex = {
+        "M": 9270 * weight_kg / (6680 + 216 * body_mass_index),
+        "F": 9270 * weight_kg / (8780 + 244 * body_mass_index),
+    }
+    return _for_sex(by_sex, sex)
+
+
 def ideal_body_weight_kg(weight_kg: float, height_cm: float, sex: str) -> float:
     """Ideal body weight (DICOM's IBW), at most the weight; sex O the mean of both."""
     by_sex = {"M": 48.0 + 1.06 * (height_cm - 152.0), "F": 45.5 + 0.91 * (height_cm - 152.0)}

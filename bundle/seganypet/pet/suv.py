@@ -15,7 +15,13 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from seganypet.pet.body_mass import SEXES, body_surface_cm2, ideal_body_weight_kg, lean_body_mass_james_kg
+from seganypet.pet.body_mass import (
+    SEXES,
+    body_surface_cm2,
+    ideal_body_weight_kg,
+    lean_body_mass_james_kg,
+    lean_body_mass_janmahasatian_kg,
+)
 from seganypet.pet.decay import dose_left
 from seganypet.pet.errors import SuvUnavailableError
 from seganypet.pet.headers import Header, SeriesHeaders, named, values_of
@@ -114,9 +120,13 @@ def _from_gml(series: SeriesHeaders, notes: list[str]) -> tuple[float, str]:
     suv_type = series.text("SUVType").upper() if series.has("SUVType") else "BW"
     if suv_type == "BW":
         return 1.0, "GML: stored as SUVbw"
-    sizes = {"LBMJAMES128": lean_body_mass_james_kg, "IBW": ideal_body_weight_kg}
+    sizes = {
+        "LBMJAMES128": lean_body_mass_james_kg,
+        "LBMJANMA": lean_body_mass_janmahasatian_kg,
+        "IBW": ideal_body_weight_kg,
+    }
     if suv_type not in sizes:
-        raise SuvUnavailableError(f"{named('SUVType')} is {suv_type}, not BW, LBMJAMES128 or IBW")
+        raise SuvUnavailableError(f"{named('SUVType')} is {suv_type}, not BW, {', '.join(sizes)}")
     weight, height_m = weight_kg(series, notes), _height_m(series, notes)
     sex = series.text("PatientSex").upper()
     if sex not in SEXES:
@@ -163,6 +173,7 @@ def _from_activity(series: SeriesHeaders, notes: list[str]) -> tuple[NDArray[np.
 def _height_m(series: SeriesHeaders, notes: list[str]) -> float:
     height_m = series.number("PatientSize")
     if height_m > LARGEST_HEIGHT_M:
-        notes.append(f"{named('PatientSize')} {height_m:g} was taken as centimetres")
-        height_m /= 100
+        unit, per_m = ("centimetres", 100) if height_m <= 100 * LARGEST_HEIGHT_M else ("millimetres", 1000)
+        notes.append(f"{named('PatientSize')} {height_m:g} was taken as {unit}")
+        height_m /= per_m
     return height_m

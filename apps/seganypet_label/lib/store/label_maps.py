@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def named_segments(label: LabelMap, info: Mapping[str, Any]) -> tuple[NDArray[np
     """A label map with values as its `label_info` says, and that info; the file's own names count where it is silent.
 
     Slicer numbers its segments in the request, and may store them in layers under one value each: what has the same
-    name gets the request's number.
+    name gets the request's number, and a segment that the request does not name keeps its own name.
 
     Args:
         label: as read.
@@ -49,11 +50,18 @@ def named_segments(label: LabelMap, info: Mapping[str, Any]) -> tuple[NDArray[np
         for place, entry in enumerate(listed, start=1)
         if entry.get("name") and str(entry.get("idx", place)).isdecimal()
     }
-    if set(wanted) != set(label.names.values()) or len(set(wanted.values())) < len(wanted):
+    own = [{"name": name, "idx": value} for value, name in sorted(label.names.items())]
+    if not set(wanted) & set(label.names.values()):  # the request calls the values otherwise
         return label.voxels, listed
-    voxels = np.zeros_like(label.voxels)
-    for value, name in label.names.items():
-        voxels[label.voxels == value] = wanted[name]
+    if len(set(label.names.values())) < len(own) or len(set(wanted.values())) < len(wanted):
+        return label.voxels, own  # of two alike nobody can say which is which
+    voxels, taken = np.zeros_like(label.voxels), set(wanted.values())
+    for entry in own:
+        index = wanted.get(entry["name"]) or next(free for free in count(entry["idx"]) if free not in taken)
+        if entry["name"] not in wanted:
+            listed.append({"name": entry["name"], "idx": index})
+        taken.add(index)
+        voxels[label.voxels == entry["idx"]] = index
     return voxels, listed
 
 

@@ -1,0 +1,32 @@
+"""Which name each voxel of a label from Slicer gets, whatever the request and the file call and number them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from lib.store.label_maps import named_segments
+from lib.store.saved_targets import names_of_values
+
+from seganypet.data.label_reading import LabelMap
+
+VALUES = np.array([0, 1, 1, 2, 2, 2], np.int16).reshape(6, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("in_file", "in_request", "expected"),
+    [
+        ({1: "liver", 2: "node"}, [("liver", 5), ("node", 3)], {"liver": 2, "node": 3}),
+        ({1: "liver", 2: "node"}, [("node", 1)], {"liver": 2, "node": 3}),
+        ({1: "liver", 2: "node"}, [("node", 1), ("spleen", 2)], {"liver": 2, "node": 3}),
+        ({1: "node", 2: "node"}, [("node", 1), ("liver", 2)], {"node": 2, "node (2)": 3}),
+        ({1: "Segment_1", 2: "Segment_2"}, [("liver", 1), ("node", 2)], {"liver": 2, "node": 3}),
+        ({1: "liver", 2: "node"}, [("liver", 1), ("node", 1)], {"liver": 2, "node": 3}),
+        ({}, [("liver", 2), ("node", 1)], {"node": 2, "liver": 3}),
+        ({1: "liver", 2: "node"}, [], {"liver": 2, "node": 3}),
+    ],
+)
+def test_every_segment_keeps_its_voxels_and_its_name(in_file, in_request, expected):
+    info = {"label_info": [{"name": name, "idx": index} for name, index in in_request]}
+    voxels, listed = named_segments(LabelMap(VALUES, np.eye(4), in_file), info)
+    names = names_of_values(voxels, {"label_info": listed})
+    assert {names[value]: int((voxels == value).sum()) for value in names} == expected
