@@ -41,7 +41,7 @@ def test_both_doors_share_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(infer_route, "app_instance", lambda: None)
     monkeypatch.setattr(infer_route, "answer", counter)
     session = SimpleNamespace(lock=nullcontext())
-    monkeypatch.setattr(nninteractive_routes, "_acting", lambda *args: nullcontext(session))
+    monkeypatch.setattr(nninteractive_routes, "acting", lambda *args: nullcontext(session))
     monkeypatch.setattr(nninteractive_routes, "read_body", no_body)
 
     async def ask() -> None:

@@ -1,8 +1,9 @@
-"""nnInteractive's remote protocol, as its client 2.6 speaks it: napari, MITK and others click here without a plugin.
+"""nnInteractive's remote protocol, as its client 2.6 speaks it: images, prompts and answers of a session.
 
-Same process, network and caches as /infer. The protocol carries a spacing, but neither where the image lies nor its
-units: it is taken as lying along the axes with that spacing, and its values by the rule for NIfTI files. Refusals are
-401 (who are you), 410 (the session is gone), 503 (no room), 400 and 413 (bad input).
+napari, MITK and others click here without a plugin. Same process, network and caches as /infer. The protocol carries a
+spacing, but neither where the image lies nor its units: it is taken as lying along the axes with that spacing, and its
+values by the rule for NIfTI files. Refusals are 401 (who are you), 410 (the session is gone), 503 (no room), 400 and
+413 (bad input).
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,9 @@ from monailabel.interfaces.utils.app import app_instance
 from numpy.typing import NDArray
 
 from lib.clicks.click_request import read_object
-from lib.clicks.drawing_sessions import DrawingSession, NoRoom, SessionGone, bytes_of
+from lib.clicks.drawing_sessions import DrawingSession, NoRoom, bytes_of
 from lib.http.click_threads import in_click_thread
+from lib.http.nninteractive_leases import acting
 from lib.http.nninteractive_requests import (
     are_numbers,
     read_body,
@@ -34,13 +35,12 @@ from lib.http.nninteractive_requests import (
     read_rounded_ranges,
     read_sign,
 )
-from lib.http.tokens import note_reader
 from lib.http.watch import note_click
 from lib.store.bad_request import BadRequest
 from lib.store.packed_arrays import pack_array, unpack_array
 from lib.store.volumes import MAX_VOXELS
 from seganypet.clicks import Box, Click, InitialMask, Lasso, Prompt, Scribble, VoxelSet
-from seganypet.clicks.prompts import checked_prompt
+from seganypet.clicks.prompts import PromptOutsideError, checked_prompt
 from seganypet.pet import PetVolume
 from seganypet.pet.nifti import with_units
 
@@ -49,73 +49,10 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/nninteractive", include_in_schema=False)
 USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
-LEASE, META = "x-lease-token", "X-Meta"
+META = "X-Meta"
 OCTETS = "application/octet-stream"
 MOST_PROMPTS = 1000
 MOST_DRAWN_BYTES = 2**28  # of a session, a bit a voxel: some hundred masks of a whole body
-CAPABILITIES: Mapping[str, Any] = {
-    "supported_interactions": {"points": True, "bbox2d": True, "bbox3d": True, "scribble": True, "lasso": True},
-    "channel_mapping": {},  # of a network's input channels; this one's prompts are not channels
-    "num_interaction_channels": 0,
-    "supports_initial_label": True,
-    "supports_zero_shot_label_refinement": False,  # a mask stays as it is where nobody clicked
-    "preferred_scribble_thickness": [1, 1, 1],
-    "interaction_decay": 1.0,
-    "inference_session_version": "2.6.0",  # of the client that this answers
-    "supports_undo": True,
-    "do_autozoom": True,  # a target is followed as far as it goes, whatever a client says
-}
-LICENSE = "Apache-2.0"  # of the weights that come with the bundle
-
-
-@router.get("/healthz")
-def healthz() -> dict[str, str]:
-    """Whether the server answers; asks nobody who they are."""
-    return {"status": "ok"}
-
-
-@router.get("/capabilities")
-def capabilities(user: User = USER) -> dict[str, Any]:
-    """What a client may send."""
-    known = app_instance().weights_given  # whose licence nobody told us
-    return dict(CAPABILITIES) if known else {**CAPABILITIES, "license": LICENSE}
-
-
-@router.post("/claim")
-def claim(user: User = USER) -> dict[str, Any]:
-    """A session of one's own."""
-    sessions = app_instance().drawing_sessions
-    try:
-        session = sessions.claim(user.username)
-    except NoRoom as error:
-        raise HTTPException(503, str(error)) from None
-    return {
-        "lease_token": session.token,
-        "idle_timeout_seconds": sessions.idle_s,
-        "liveness_timeout_seconds": sessions.alive_s,
-    }
-
-
-@router.post("/release")
-def release(request: Request, user: User = USER) -> dict[str, str]:
-    """End a session."""
-    app_instance().drawing_sessions.release(request.headers.get(LEASE, ""), user.username)
-    return {"status": "released"}
-
-
-@router.post("/heartbeat")
-def heartbeat(request: Request, user: User = USER) -> dict[str, float]:
-    """The client still runs; its reader may be idle all the same."""
-    session = _session(request, user, acts=False)
-    return {"remaining_seconds": app_instance().drawing_sessions.remaining_s(session)}
-
-
-@router.get("/lease_status")
-def lease_status(request: Request, user: User = USER) -> dict[str, float]:
-    """How long a session lasts yet; changes nothing."""
-    session = _session(request, user, acts=False, proves=False)
-    sessions = app_instance().drawing_sessions
-    return {"remaining_seconds": sessions.remaining_s(session), "idle_timeout_seconds": sessions.idle_s}
 
 
 @router.post("/set_image")
@@ -247,29 +184,10 @@ async def undo(request: Request, user: User = USER) -> Response:
 # --- what the routes share
 
 
-def _session(request: Request, user: User, *, acts: bool = True, proves: bool = True) -> DrawingSession:
-    note_reader(user)
-    token = request.headers.get(LEASE, "")
-    try:
-        found: DrawingSession = app_instance().drawing_sessions.of(token, user.username, acts=acts, proves=proves)
-    except SessionGone as error:
-        raise HTTPException(410, str(error)) from None
-    return found
-
-
-@contextmanager
-def _acting(request: Request, user: User) -> Iterator[DrawingSession]:
-    """The session of a request; it does not end under it, and its clocks begin with the answer."""
-    session = _session(request, user)
-    sessions = app_instance().drawing_sessions
-    with sessions.busy(session):
-        yield session
-
-
 async def _with_json(
     request: Request, user: User, work: Callable[[DrawingSession, Mapping[str, Any]], Response]
 ) -> Response:
-    with _acting(request, user) as session:
+    with acting(request, user) as session:
         content = await read_body(request, 2**20)
 
         def run() -> Response:
@@ -285,7 +203,7 @@ async def _with_body(
     # no image larger than all may be together, no drawing larger than its image
     most = min(MAX_VOXELS * 4, app_instance().drawing_sessions.most_bytes)
     meta = request.headers.get(META, "{}")
-    with _acting(request, user) as session:
+    with acting(request, user) as session:
         if work is not _set_image:
             most = min(most, _volume(session).voxels.size * 8)
         content = await read_body(request, most + 2**16)
@@ -362,7 +280,7 @@ def _answer(session: DrawingSession, prompts: tuple[Prompt, ...]) -> Response:
     start = time.perf_counter()
     try:
         box, mask, details = session.answer(app_instance().weights.segmenter(), prompts)
-    except ValueError as error:
+    except PromptOutsideError as error:
         raise BadRequest(str(error)) from None
     if details is not None:
         stages = {f"{name}_s": getattr(details, f"{name}_s") for name in ("prepare", "encode", "decode")}

@@ -31,7 +31,15 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from lib.clicks.click_request import read_object
-from lib.http import archive_proxy, health, nninteractive_routes, ohif_page, reading_routes, start_routes
+from lib.http import (
+    archive_proxy,
+    health,
+    nninteractive_leases,
+    nninteractive_routes,
+    ohif_page,
+    reading_routes,
+    start_routes,
+)
 from lib.http.door import Door
 from lib.http.guard import LOOPBACK, Guard, refused
 from lib.http.infer_route import infer
@@ -99,8 +107,8 @@ def _put_first(app: FastAPI, prefix: str) -> None:
     before = len(routes)
     app.include_router(start_routes.router)
     app.include_router(reading_routes.router)
-    for router in (health.router, nninteractive_routes.router, ohif_page.router, archive_proxy.router):
-        app.include_router(router, prefix=prefix)
+    for ours in (health, nninteractive_leases, nninteractive_routes, ohif_page, archive_proxy):
+        app.include_router(ours.router, prefix=prefix)
     routes[:] = routes[before:] + routes[:before]
 
 

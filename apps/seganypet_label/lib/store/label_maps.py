@@ -56,12 +56,12 @@ def named_segments(label: LabelMap, info: Mapping[str, Any]) -> tuple[NDArray[np
     if len(set(label.names.values())) < len(own) or len(set(wanted.values())) < len(wanted):
         return label.voxels, own  # of two alike nobody can say which is which
     voxels, taken = np.zeros_like(label.voxels), set(wanted.values())
-    for entry in own:
-        index = wanted.get(entry["name"]) or next(free for free in count(entry["idx"]) if free not in taken)
-        if entry["name"] not in wanted:
-            listed.append({"name": entry["name"], "idx": index})
+    for value, name in sorted(label.names.items()):
+        index = wanted.get(name) or next(free for free in count(value) if free not in taken)
+        if name not in wanted:
+            listed.append({"name": name, "idx": index})
         taken.add(index)
-        voxels[label.voxels == entry["idx"]] = index
+        voxels[label.voxels == value] = index
     return voxels, listed
 
 
