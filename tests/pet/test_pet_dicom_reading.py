@@ -207,7 +207,9 @@ def test_a_broken_file_elsewhere_does_not_hide_a_series(axial_series, suv, caplo
 
 def test_an_end_that_may_be_missing_is_a_warning(axial_series, caplog):
     (axial_series / "slice_0006.dcm").unlink()
-    assert read_pet(axial_series).shape[2] == 6
+    volume = read_pet(axial_series)
+    assert volume.shape[2] == 6
+    assert "is an end missing?" in volume.suv_provenance.notes[0]  # which the reader is shown
     assert "NumberOfSlices (0054,0081) is 7, 6 are here" in caplog.text
 
 

@@ -50,8 +50,8 @@ def read_series(files: Sequence[Path], series_uid: str) -> PetVolume:
         thickness_mm=_numbers(slices[0], "SliceThickness", 1, names[0])[0] if len(slices) == 1 else None,
     )
     slices, files = [slices[index] for index in order], [Path(files[index]) for index in order]
-    _warn_of_fewer_slices(slices)
     units, factors, provenance = _suv(slices)
+    provenance = replace(provenance, notes=(*_fewer_slices(slices), *provenance.notes))
     stack = np.empty((len(slices), rows, columns), np.float32)  # [k, j, i]
     for index, (data, path) in enumerate(zip(slices, files, strict=True)):
         stack[index] = _rescaled_pixels(data, path) * factors[index]
@@ -95,7 +95,9 @@ def _checked_outcome(
     except SuvUnavailableError as error:
         logger.warning("%s", error)
         stack /= factors[:, None, None].astype(np.float32)
-        return header_text(slices[0], "Units") or "unknown", SuvProvenance(reason=error.reason, tags=provenance.tags)
+        return header_text(slices[0], "Units") or "unknown", replace(
+            provenance, rule=None, factor_range=None, reason=error.reason
+        )
     for note in notes:
         logger.warning("SUV: %s", note)
     return SUVBW, replace(provenance, notes=(*provenance.notes, *notes))
@@ -146,10 +148,14 @@ def _check_same(slices: list[FileDataset], names: list[str]) -> None:
         raise PetReadError(f"{named('SamplesPerPixel')} is {samples}: a colour image, no PET")
 
 
-def _warn_of_fewer_slices(slices: list[FileDataset]) -> None:
+def _fewer_slices(slices: list[FileDataset]) -> tuple[str, ...]:
+    """A note where the headers state more slices than there are; a gap between slices is refused elsewhere."""
     stated = header_text(slices[0], "NumberOfSlices")
-    if stated is not None and stated.isdigit() and int(stated) > len(slices):
-        logger.warning("%s is %s, %d are here: is an end missing?", named("NumberOfSlices"), stated, len(slices))
+    if stated is None or not stated.isdigit() or int(stated) <= len(slices):
+        return ()
+    note = f"{named('NumberOfSlices')} is {stated}, {len(slices)} are here: is an end missing?"
+    logger.warning("%s", note)
+    return (note,)
 
 
 def _suv(slices: list[FileDataset]) -> tuple[str, NDArray[np.float64], SuvProvenance]:

@@ -59,7 +59,7 @@ export class Reading {
     at("patient").replaceChildren(strong, study);
     const source = at("suv-source");
     source.textContent = about.suv
-      ? `SUV (body weight): ${about.suv_from}`
+      ? `SUV (body weight): ${about.suv_from}${about.suv_notes.length ? " ⚠" : ""}`
       : `No SUV, values in ${about.units}: ${about.suv_missing}`;
     source.classList.toggle("warning", !about.suv);
     source.title = about.suv_notes.join("\n");
@@ -70,9 +70,8 @@ export class Reading {
     this.server.reader = at("reader").value;
     at("save").disabled = !about.may_save;
     at("export").querySelector("[data-format=seg]").disabled = !about.dicom;
-    if (about.grid.oblique) {
-      this.say("The slices are oblique to the patient's axes; views follow the study's own axes.");
-    }
+    const oblique = "The slices are oblique to the patient's axes; views follow the study's own axes.";
+    this.say([about.grid.oblique ? oblique : "", ...about.suv_notes].filter(Boolean).join(" · "));
   }
 
   say(message, error = false) {
