@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import io
 import json
 import struct
 
@@ -12,27 +9,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 import requests
-from small_studies import AFFINE, DICOM_AFFINE, HOT, HOT_CENTRE, SHAPE, hot_block
+from sent_masks import bits, unpacked
+from small_studies import DICOM_AFFINE, HOT, HOT_CENTRE, SHAPE, hot_block
 
 BITS = np.zeros(SHAPE, bool)
 BITS[HOT] = True
-
-
-def bits(mask: np.ndarray) -> dict:
-    """A mask as the page sends it, packed here by hand."""
-    places = np.argwhere(mask)
-    low, high = places.min(0), places.max(0) + 1
-    part = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    packed = base64.b64encode(np.packbits(part).tobytes()).decode()
-    return {"start": low.tolist(), "shape": list(part.shape), "bits": packed}
-
-
-def unpacked(sent: dict) -> np.ndarray:
-    mask = np.zeros(SHAPE, bool)
-    shape = sent["shape"]
-    part = np.unpackbits(np.frombuffer(base64.b64decode(sent["bits"]), np.uint8), count=int(np.prod(shape)))
-    mask[tuple(slice(a, a + n) for a, n in zip(sent["start"], shape, strict=True))] = part.reshape(shape)
-    return mask
 
 
 @pytest.fixture
@@ -130,11 +111,11 @@ def test_a_save_names_what_it_replaces(ask, server):
     assert "in another form" in ask("remove", {"name": "lesion 1", "replaces": saved["digest"]}, status=409)["detail"]
     left = ask("remove", {"name": "lesion 1", "replaces": both[0]["digest"]})
     assert [one["name"] for one in left["saved"]] == ["node"]
-    (removed,) = left["removed"]
-    assert (removed["name"], removed["by"], removed["at"]) == ("lesion 1", "Bob", both[0]["at"])
+    (removed,) = [one for one in left["removed"] if one["name"] == "lesion 1"]
+    assert (removed["by"], removed["at"]) == ("Bob", both[0]["at"])
     back = ask("back", {"name": "lesion 1", "file": removed["file"]})
     assert {one["name"] for one in back["saved"]} == {"lesion 1", "node"}
-    assert back["removed"] == []
+    assert removed not in back["removed"]
     found = next(one for one in back["saved"] if one["name"] == "lesion 1")
     assert np.array_equal(unpacked(found["mask"]), other)
     assert (found["colour"], found["clicks"]) == ([0, 158, 115], [{"ijk": HOT_CENTRE, "positive": True}])
@@ -270,47 +251,6 @@ def test_text_that_is_none_is_not_kept_and_of_the_weights_only_what_names_them(a
     assert answer.status_code == 200, answer.text
     assert [one["weights"] for one in about(server)["saved"]] == [{"file": "model.pt"}]
     assert requests.get(f"{server.url}/", timeout=60).status_code == 200
-
-
-def test_exports_refuse_what_they_cannot_hold(ask):
-    finding = {"name": "lesion", "mask": bits(BITS)}
-    assert "NIfTI" in ask("export/seg", {"findings": [finding]}, "block", 400)["detail"]
-    assert "a list of objects" in ask("export/csv", {"findings": []}, status=400)["detail"]
-    assert "a name of its own" in ask("export/csv", {"findings": [finding, finding]}, status=400)["detail"]
-    assert "at most 255 findings" in ask("export/csv", {"findings": [finding] * 256}, status=400)["detail"]
-    assert "not as 'exe'" in ask("export/exe", {"findings": [finding]}, status=404)["detail"]
-
-
-def test_a_table_holds_no_formula(server):
-    body = {"findings": [{"name": "=1+1", "mask": bits(BITS)}]}
-    answer = requests.post(f"{server.url}/read/ann_pet/export/csv", json=body, timeout=60)
-    assert answer.content.decode("utf-8-sig").splitlines()[1].startswith("'=1+1,5.1")
-
-
-def test_a_tables_total_counts_a_voxel_of_two_findings_once(server):
-    around = np.zeros(SHAPE, bool)
-    around[5:10, 4:8, 10:15] = True  # the hot block and 20 voxels of SUV 1 beside it
-    findings = [{"name": "liver", "mask": bits(around)}, {"name": "lesion", "mask": bits(BITS)}]
-    answer = requests.post(f"{server.url}/read/ann_pet/export/csv", json={"findings": findings}, timeout=60)
-    *_, lesion, total = csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))
-    assert total[0] == "total of 2, each voxel once"
-    assert [float(lesion[1]), float(lesion[5])] == pytest.approx([80 * 0.064, 80 * 0.064 * 8], rel=1e-3)
-    assert [float(total[1]), float(total[5])] == pytest.approx([100 * 0.064, 80 * 0.064 * 8 + 20 * 0.064], rel=1e-3)
-
-
-def test_an_export_is_named_after_its_study_in_any_script(server):
-    content = nib.Nifti1Image(hot_block(), AFFINE).to_bytes()
-    url = f"{server.url}/datastore/image"
-    requests.put(url, params={"image": "患者01"}, files={"file": ("x.nii", content)}, timeout=60).raise_for_status()
-    body = {"findings": [{"name": "病変", "mask": bits(BITS)}]}
-    for kind, ending in (("csv", "csv"), ("nifti", "zip")):
-        answer = requests.post(f"{server.url}/read/患者01/export/{kind}", json=body, timeout=60)
-        assert answer.status_code == 200, answer.text
-        said = answer.headers["content-disposition"]
-        assert said == f"attachment; filename=\"_01.{ending}\"; filename*=UTF-8''%E6%82%A3%E8%80%8501.{ending}"
-    requests.delete(url, params={"id": "患者01"}, timeout=60).raise_for_status()
-    plain = requests.post(f"{server.url}/read/ann_pet/export/csv", json=body, timeout=60)
-    assert plain.headers["content-disposition"] == 'attachment; filename="ann_pet.csv"'
 
 
 def test_the_page_runs_its_own_scripts_alone_and_is_kept_nowhere(server):

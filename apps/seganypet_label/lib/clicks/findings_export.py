@@ -23,7 +23,13 @@ COLUMNS = ("volume_ml", "suv_max", "suv_mean", "suv_peak", "tlg")
 Export = tuple[bytes, str, str]
 
 
-def export_findings(kind: str, masks: Mapping[str, NDArray[np.bool_]], volume: PetVolume, study: str) -> Export:
+def export_findings(
+    kind: str,
+    masks: Mapping[str, NDArray[np.bool_]],
+    volume: PetVolume,
+    study: str,
+    tracking_uids: Mapping[str, str] | None = None,
+) -> Export:
     """A file's content, media type and name.
 
     Args:
@@ -31,6 +37,7 @@ def export_findings(kind: str, masks: Mapping[str, NDArray[np.bool_]], volume: P
         masks: name → bool [i, j, k].
         volume: the study.
         study: its name.
+        tracking_uids: name → UID of those that are saved, so that a SEG names them as every other SEG of them does.
 
     Raises:
         BadRequest: nothing but empty masks, or a DICOM SEG of a study that is not DICOM or lacks what one needs.
@@ -48,7 +55,7 @@ def export_findings(kind: str, masks: Mapping[str, NDArray[np.bool_]], volume: P
     with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
         file = Path(folder) / "findings.dcm"
         try:
-            write_seg(dict(found), volume, file)
+            write_seg(dict(found), volume, file, tracking_uids=tracking_uids)
         except ValueError as error:
             raise BadRequest(str(error)) from None
         return file.read_bytes(), "application/dicom", f"{stem}_seg.dcm"

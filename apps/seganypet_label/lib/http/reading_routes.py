@@ -239,7 +239,9 @@ def export(study: str, kind: str, body: dict[str, Any] = BODY, x_volume: str = X
     masks = {_name(one): _mask(one.get("mask"), opened.volume) for one in listed}
     if len(masks) < len(listed):
         raise BadRequest("each finding needs a name of its own")
-    content, media_type, filename = export_findings(kind, masks, opened.volume, opened.name)
+    kept = _store(app_instance()).get_label_info(opened.study_id, FINAL).get("targets") or []
+    tracking = {one["name"]: one["tracking_uid"] for one in kept if "tracking_uid" in one}
+    content, media_type, filename = export_findings(kind, masks, opened.volume, opened.name, tracking)
     headers = {**PRIVATE, "Content-Disposition": attachment(filename)}
     return Response(content, media_type=media_type, headers=headers)
 
