@@ -307,7 +307,8 @@ class StudyStore(StudyList):
                 raise LabelNotFoundException(f"there is no label of study {label_id!r} with tag {tag!r}")
             for extension in (label.ext, ".json"):
                 put_aside(self.root, self.root / "labels" / tag / f"{label_id}{extension}", "removed")
-            self.refresh()
+            del self._datastore.objects[label_id].labels[tag]
+            self._update_datastore_file()
 
     def hold_labels(self, tags: Iterable[str], folder: Path) -> list[str]:
         """Give a folder the labels as they are at this moment, with their index: no later save or removal changes it.

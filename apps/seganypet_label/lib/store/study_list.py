@@ -171,7 +171,8 @@ class StudyList(SharedIndex):
             for tag in list(self._datastore.objects[image_id].labels):
                 self.remove_label(image_id, tag)
             put_aside(self.root, path, "removed")
-            self.refresh()
+            del self._datastore.objects[image_id]
+            self._update_datastore_file()
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Add what a client says of an image.
