@@ -48,6 +48,14 @@ UNSEEN = ("aorta", "prostate", "lung_upper_lobe_left", "lung_lower_lobe_left", "
           "lung_middle_lobe_right", "lung_lower_lobe_right")  # fmt: skip
 
 
+# train.json has these for the other strategies alone: a mask or a drawing made of a low-quality label would echo it
+SAME_PROMPTS = {
+    "rollout#handover_share": 0.0,
+    "rollout#drawn_share": 0.0,
+    "rollout#mask_only_share": 0.0,
+    "rollout#random_count": False,
+    "rollout#gradient_share": 1.0,
+}
 START = "start"
 STARTS = ("embedded", "expert")
 EMBEDDED = BUNDLE / "models" / "model.pt"
@@ -245,8 +253,7 @@ def run_overlay(
         "leave_out": leave_out,
         "targets_per_window": 1,
         "clicks": scale.clicks,
-        "rollout#random_count": False,
-        "rollout#gradient_share": 1.0,
+        **SAME_PROMPTS,
         **stage_overlay(scale.run),
     }
     if reading:
