@@ -1,6 +1,7 @@
 """The ablation at its smallest: every stage runs, and a second call only reads what the first left."""
 
 import csv
+import json
 import subprocess
 import sys
 
@@ -29,6 +30,10 @@ def test_smoke_writes_the_table_and_goes_on_from_what_is_done(repo, tmp_path):
     assert "| uncertain | 0.9 |" in (tmp_path / "rules.md").read_text()
     trained = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/model.pt")}
     assert len(trained) == 3
+    overlays = [json.loads((tmp_path / f"{arm.replace(' ', '_')}_0" / "overlay.json").read_text()) for arm in ARMS]
+    prompts = [{key: value for key, value in one.items() if key.startswith("rollout#")} for one in overlays]
+    assert prompts[0] == prompts[1], "arms differ in how labels are learned from, and in no prompt"
+    assert [prompts[0][f"rollout#{name}_share"] for name in ("handover", "drawn", "mask_only")] == [0, 0, 0]
 
     again = subprocess.run(command, cwd=repo, capture_output=True, text=True, timeout=200)
     assert again.returncode == 0, again.stderr
