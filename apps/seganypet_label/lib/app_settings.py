@@ -35,7 +35,8 @@ class AppSettings:
 
     Args:
         bundle: folder that holds the package `seganypet`.
-        weights: model.pt or a released .pth; by default the bundle's models/model.pt.
+        weights: model.pt or a released .pth; by default what training published here last, else the bundle's
+            models/model.pt.
         device: torch device the network runs on.
         labels: names a reader can choose from; comma-separated on the command line.
         model: name under which clients find the click model.

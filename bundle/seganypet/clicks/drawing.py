@@ -85,7 +85,7 @@ def draw_error_click(
         prediction: [B, 1, D, H, W] bool.
         target: [B, 1, D, H, W] bool.
         uniform: [B, 2] in [0, 1): deep in an error or anywhere on it, and where.
-        deep_share: how often deep in it, 0 to 1. 0 is the papers' simulation: any wrong voxel as likely as another.
+        deep_share: how often deep in it, 0 to 1. 0 is the released code's way: any wrong voxel as likely as another.
 
     Returns:
         Points [B, 3] and labels [B]: 1 on a missed voxel, 0 on a false one, −1 where nothing is wrong.

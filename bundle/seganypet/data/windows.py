@@ -27,8 +27,9 @@ class WindowDataset(Dataset):
     """Windows of working studies with the targets to click in them.
 
     A window is placed for a random target: on a rung whose windows stand on a grid of 50 % overlap a random voxel of it
-    lies anywhere within the middle half; on a rung whose windows are centred on the first click, that click is drawn
-    here and is the window's centre.
+    lies anywhere within the middle half; on a finer rung the first click is drawn here and is the window's centre. On a
+    coarsest rung whose windows are centred on the first click (`vit_b`) a window is centred on the target's median
+    voxel, but for up to a sixteenth of its side, and the rollout draws the click.
 
     Args:
         studies: from `LoadStudy`.
@@ -43,7 +44,7 @@ class WindowDataset(Dataset):
         finer_lesion_share: the same on the finer rungs.
         augment: random flips, rotation, scale, uptake and noise; off for validation.
         permuted_share: how many of the augmented windows have their axes permuted, as clients' that send z, y, x.
-        flips_only: augment by flips along the three axes alone, as the papers do.
+        flips_only: augment by flips along the three axes alone, as arXiv 2603.11627 and the released code do.
         seed: everything random follows from (seed, epoch, index).
 
     Raises:

@@ -73,7 +73,7 @@ def even_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 class DiceCEClickLoss(nn.Module):
-    """The papers' supervised term: Dice and cross-entropy (sigmoid, squared denominators), summed over the clicks.
+    """Dice and cross-entropy (sigmoid, squared denominators) as arXiv 2603.11627 has it, summed over the clicks.
 
     Args:
         per_click: average over the clicks instead, so that rates do not depend on their number.

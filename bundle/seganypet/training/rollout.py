@@ -31,8 +31,8 @@ class ClickRollout(nn.Module):
         mask_only_share: how often the step without clicks is added, on the coarsest rung.
         handover_share: how often a rollout on the coarsest rung begins with a finer rung's answer.
         drawn_share: how often a training rollout begins with a box, a lasso or a stroke instead of a click.
-        click_drawing: "reader", as `draw_first_click` and `draw_error_click` draw clicks; or "error", the papers'
-            simulation: any voxel of the error region, which before the first click is the target.
+        click_drawing: "reader", as `draw_first_click` and `draw_error_click` draw clicks; or "error", the released
+            code's simulation: any voxel of the error region, which before the first click is the target.
         precision: what the network computes in: "float32", "bfloat16" or "float16" under autocast, or "auto", what its
             device computes natively. float16 needs a gradient scaler, which MONAI's trainer has on CUDA.
         seed: of the run.

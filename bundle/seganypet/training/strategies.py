@@ -101,12 +101,12 @@ class Consistency(Strategy):
 
 
 class CPCL(Consistency):
-    """Cross-prompting confidence learning, eq. 6: L = L_H + λ (L_cps + β L_L).
+    """Cross prompting confident learning, eq. 6: L = L_H + λ (L_cps + β L_L).
 
     λ grows from 0.0007 to 0.1 and β is 5, so that rectified labels weigh from 0.003 to 0.5 of expert ones. What the
     paper leaves open is decided here as its text supports best:
 
-    - L_L is on the rectified label instead of the noisy one, as section 3.4 has it; line 15 of Algorithm 1 also names
+    - L_L is on the rectified label instead of the noisy one, as section 3.3 has it; line 15 of Algorithm 1 also names
       the noisy one: the reading "mixture".
     - H has no value: see `Rectification`.
     - Ȳ and U are over the decodes of the n_pt clicks (line 9). A decode without a click is none of the algorithm's:

@@ -23,7 +23,8 @@ class TrainSettings:
         max_epochs: how often the new weights are validated and may be published.
         windows: training windows in all epochs together, but at least one of each study in an epoch.
         learning_rate: highest one of the schedule.
-        val_split: share of the labelled studies that is held out, by their names; the same studies each time.
+        val_split: share of the patients whose labelled studies are held out, by PatientID, or by a study's name where
+            that is not known; the same ones each time.
         use_original: train on the model's own output too, as low quality, where a study has no final label.
         strategy: how labels of two qualities are learned from; "finetune" takes all alike, which none of the others has
             beaten yet (docs/ablation.md).

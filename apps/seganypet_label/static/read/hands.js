@@ -37,6 +37,11 @@ function listenToView(reading, view) {
   const { canvas } = view;
   let down = null;
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+  for (const comes of ["pointerenter", "focus"]) {
+    canvas.addEventListener(comes, () => {
+      reading.lastView = view; // which the keys are for
+    });
+  }
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
     canvas.focus({ preventScroll: true });
