@@ -83,6 +83,24 @@ def test_a_box_with_limit_keeps_the_answer_inside(segmenter, volume):
     assert np.array_equal(both, cells(CUBE, FAR)), "a positive click outside all limits lifts them"
 
 
+def test_a_limit_is_for_what_comes_with_it_and_after(segmenter, volume):
+    inside, around = ((30, 36), (30, 36), (50, 52)), ((29, 37), (29, 37), (49, 52))
+    first = Click((10, 10, 10))
+    for before in ([first], [Box(((7, 13), (7, 13), (7, 13)), limit=True)]):
+        both = segmenter.segment(volume, [*before, Box(around, limit=True)])
+        assert np.array_equal(both, cells(CUBE, inside)), "what was selected before stays"
+    leaked = segmenter.segment(volume, [Click((33, 33, 50)), Box(around, limit=True)])
+    assert np.array_equal(leaked, cells(inside)), "what the box is drawn to cut off goes"
+
+
+def test_after_a_mask_a_click_outside_all_limits_lifts_them_too(segmenter, volume):
+    mask = InitialMask(drawn(CUBE))
+    limit = Box(((7, 13), (7, 13), (7, 13)), limit=True)
+    assert np.array_equal(segmenter.segment(volume, [mask, limit, Click((33, 33, 52))]), cells(CUBE, FAR))
+    half = Box(((16, 18), (8, 12), (8, 12)), limit=True)
+    assert np.array_equal(segmenter.segment(volume, [mask, half]), cells(CUBE, half.ranges))
+
+
 @pytest.mark.parametrize("kind", [Scribble, Lasso])
 def test_a_negative_drawing_takes_its_voxels_away(segmenter, volume, kind):
     both = [Click((10, 10, 10)), Click((18, 10, 10))]
@@ -163,6 +181,15 @@ def test_a_box_reaches_a_network_that_knows_it_as_its_mask_prompt(volume):
     plain = ComponentNet(stride=1)
     ClickSegmenter(plain).segment(volume, [Box(CUBE)])
     assert not plain.decoded[-1][2].any()
+
+
+def test_a_box_drawn_in_a_plane_says_nothing_of_those_above_and_below(volume):
+    net = SeesDrawings(stride=1)
+    mask = ClickSegmenter(net).segment(volume, [Box(((8, 12), (8, 12), (10, 11)))])
+    prompt = net.last_prompt()
+    assert set(np.unique(prompt)) == {-3.0, 0.0}
+    assert len(np.unique(np.nonzero(prompt)[2])) == 1
+    assert np.array_equal(mask, cells(CUBE))
 
 
 def test_a_lasso_speaks_of_its_plane_and_the_mask_obeys_the_network(volume):

@@ -32,12 +32,13 @@ def drawn_prompt(
     voxels = drawn_voxels(drawing)
     inside = voxels.on(shape, "C")
     within = F.avg_pool3d(grid.window(inside, window, size)[None, None], stride)[0, 0] >= 0.5
-    if isinstance(drawing, Box):
+    thin = int(np.argmin(voxels.shape))
+    if isinstance(drawing, Box) and voxels.shape[thin] > 1:
         logits = torch.where(within, INSIDE_BOX, OUTSIDE_BOX)
-    else:
-        thin = int(np.argmin(voxels.shape))
+    else:  # one that is drawn in a plane says nothing of those above and below
         plane = np.zeros(shape, bool)
         plane[tuple(side if axis == thin else slice(None) for axis, side in enumerate(voxels.box))] = True
         known = F.avg_pool3d(grid.window(plane, window, size)[None, None], stride)[0, 0] >= 0.5
-        logits = torch.where(known, torch.where(within, CONTOUR, -CONTOUR), 0.0)
+        sides = (INSIDE_BOX, OUTSIDE_BOX) if isinstance(drawing, Box) else (CONTOUR, -CONTOUR)
+        logits = torch.where(known, torch.where(within, *sides), 0.0)
     return Blend(window, logits, torch.ones_like(logits, dtype=torch.bool))

@@ -21,7 +21,7 @@ from seganypet.clicks.voxel_set import reaches_inner_face
 from seganypet.inference.click_replay import ClickReplay
 from seganypet.inference.click_rules import AROUND_MM, NEIGHBOURS
 from seganypet.inference.click_state import WorkingClick
-from seganypet.inference.prompt_steps import Limit, Step, apply_steps
+from seganypet.inference.prompt_steps import Limit, Step, apply_steps, standing_limits
 from seganypet.inference.rung_view import RungView
 from seganypet.inference.tiles import Blend
 from seganypet.inference.windows import Origin
@@ -37,12 +37,12 @@ def refine_by(replay: ClickReplay, mask: NDArray[np.bool_], steps: tuple[Step, .
         apply_steps(painted, () if isinstance(step, Limit) else (step,))
         return painted
     refined = refine(replay, mask, tuple(one for one in steps[:-1] if isinstance(one, Click)), step)
-    limits = [one.box.ranges for one in steps if isinstance(one, Limit)]
+    limits, _ = standing_limits(steps)
     if not step.positive or not limits:
         return refined
     allowed = mask.copy(order="K")  # what is added has to stay inside
-    for ranges in limits:
-        allowed[tuple(slice(*side) for side in ranges)] = True
+    for box in limits:
+        allowed[tuple(slice(*side) for side in box.ranges)] = True
     return refined & allowed
 
 

@@ -83,25 +83,47 @@ def steps_of(
         return [*(Click(ijk) for ijk in _spread(drawn, volume.spacing_mm, SCRIBBLE_CLICKS)), Paint(drawn, True)]
     if isinstance(prompt, Box) and prompt.limit:
         steps.append(Limit(prompt))
+    if isinstance(prompt, Box):
+        i, j, k = ((low + high - 1) // 2 for low, high in prompt.ranges)
+        return [*steps, DrawnClick((i, j, k), True, prompt)]
     return [*steps, DrawnClick(_spread(drawn, volume.spacing_mm, 1)[0], True, prompt)]
+
+
+def standing_limits(steps: Sequence[Step]) -> tuple[list[Box], list[Click]]:
+    """The limits that hold after some steps, and the positive clicks before the first of them.
+
+    Limits hold together, the answer may be in any of their boxes, until a positive click falls outside all of them.
+    """
+    limits: list[Box] = []
+    clicks: list[Click] = []
+    before: list[Click] = []
+    for step in steps:
+        if isinstance(step, Limit):
+            before = before if limits else list(clicks)
+            limits.append(step.box)
+        elif isinstance(step, Click) and step.positive:
+            clicks.append(step)
+            if not any(_holds(box, step) for box in limits):
+                limits = []
+    return limits, before
 
 
 def apply_steps(mask: NDArray[np.bool_], steps: Sequence[Step]) -> None:
     """The rules on the volume's own voxels, in place and in order.
 
-    Limits hold together, the answer may be in any of their boxes, until a positive click falls outside all of them.
+    A limit (see `standing_limits`) is for what comes with it and after: what lies outside it and holds a click from
+    before it stays.
     """
-    limits: list[Box] = []
-    for step in steps:
-        if isinstance(step, Limit):
-            limits.append(step.box)
-        elif isinstance(step, Click) and step.positive and not any(_holds(box, step) for box in limits):
-            limits = []
+    limits, before = standing_limits(steps)
     if limits:
-        allowed = np.zeros_like(mask)
+        outside = mask.copy(order="K")
         for box in limits:
-            allowed[tuple(slice(*side) for side in box.ranges)] = True
-        mask &= allowed
+            outside[tuple(slice(*side) for side in box.ranges)] = False
+        mask &= ~outside
+        kept = [click.voxel for click in before if outside[click.voxel]]
+        if kept:
+            parts, _ = ndimage.label(outside)
+            mask |= np.isin(parts, [parts[voxel] for voxel in kept])
     for step in steps:
         if isinstance(step, Paint):
             mask[step.voxels.box][step.voxels.array()] = step.positive
