@@ -22,7 +22,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from seganypet.clicks.prompts import selects
-from seganypet.clicks.reading import read_prompts
+from seganypet.clicks.reading import read_prompts_as_typed
 from seganypet.evaluation.study_answers import answer_study, is_answered
 from seganypet.evaluation.study_requests import DEFAULT_LABEL, StudyRequest, read_study_requests, study_names
 from seganypet.inference import ClickSegmenter
@@ -50,7 +50,7 @@ def segment(
     Args:
         study: NIfTI file or DICOM folder.
         clicks: positive clicks: i,j,k or a list of them, or a JSON file of clicks and other prompts (boxes, scribbles,
-            lassos, a mask), see `read_prompts`; may hold negative ones as {"ijk": [i, j, k], "positive": false}.
+            lassos, a mask), see `read_prompts_as_typed`; may hold negative ones, {"ijk": [i, j, k], "positive": false}.
         negative: negative clicks likewise, made after the others.
         label: name of what is clicked.
         studies: a data list with clicks, instead of --study.
@@ -67,7 +67,7 @@ def segment(
         if studies is not None:
             requests, problems = read_study_requests(str(studies))
         else:
-            given = (*read_prompts(clicks), *read_prompts(negative, positive=False))
+            given = (*read_prompts_as_typed(clicks), *read_prompts_as_typed(negative, positive=False))
             if not selects(given):
                 raise ValueError("give at least one positive click with --clicks i,j,k")
             requests, problems = [StudyRequest(Path(str(study)), {str(label): given})], []

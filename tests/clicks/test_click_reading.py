@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from seganypet.clicks import Box, Click, InitialMask, Lasso, Scribble, VoxelSet
-from seganypet.clicks.reading import prompt_json, read_prompts
+from seganypet.clicks.reading import prompt_json, read_prompts, read_prompts_as_typed
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,19 @@ from seganypet.clicks.reading import prompt_json, read_prompts
     ],
 )
 def test_ways_to_write_clicks(value, expected):
-    assert read_prompts(value) == expected
+    assert read_prompts_as_typed(value) == expected
+    if not isinstance(value, str):
+        assert read_prompts(value) == expected
+
+
+@pytest.mark.parametrize("nested", [lambda text: text, lambda text: {"prompts": text}, lambda text: [text]])
+def test_text_from_elsewhere_opens_no_file(tmp_path, nested):
+    path = tmp_path / "secret.json"
+    path.write_text('[{"password": "hunter2"}]')
+    for text in (str(path), "1,2,3", "[[1,2,3]]"):
+        with pytest.raises(ValueError, match="voxel indices") as refused:
+            read_prompts(nested(text))
+        assert "hunter2" not in str(refused.value)
 
 
 def test_the_sign_is_the_argument_unless_the_click_says_it():
@@ -34,16 +46,18 @@ def test_a_file_of_clicks(tmp_path):
     path = tmp_path / "clicks.json"
     for content in ([[1, 2, 3]], {"clicks": [{"ijk": [1, 2, 3]}]}):
         path.write_text(json.dumps(content))
-        assert read_prompts(str(path)) == [Click((1, 2, 3))]
+        assert read_prompts_as_typed(str(path)) == [Click((1, 2, 3))]
     path.write_text("[1,")
     with pytest.raises(ValueError, match=r"clicks.json is not JSON"):
-        read_prompts(path)
+        read_prompts_as_typed(path)
 
 
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [
         ("nowhere.json", FileNotFoundError, "no file 'nowhere.json'"),
+        ("[[1, 2, 3], " * 30, FileNotFoundError, "there is no file"),
+        ([{"type": []}], ValueError, "must be one of click, box"),
         ("1,2", ValueError, r"three voxel indices"),
         ([[1, 2, "x"]], ValueError, r"\[1, 2, 'x'\]"),
         ([{"xyz": [1, 2, 3]}], ValueError, "'ijk'"),
@@ -67,7 +81,7 @@ def test_a_file_of_clicks(tmp_path):
 )
 def test_what_is_no_click_is_shown(value, error, message):
     with pytest.raises(error, match=message):
-        read_prompts(value)
+        read_prompts_as_typed(value)
 
 
 def drawing():

@@ -27,7 +27,7 @@ _KEYS = {
 
 
 def read_prompts(value: Any, *, positive: bool = True) -> list[Prompt]:
-    """Prompts from a command line, a data list, a request or a JSON file.
+    """Prompts as JSON says them: of a request, a data list, an answer. No text is taken for numbers or for a path.
 
     A prompt is an object with the key "type":
 
@@ -41,9 +41,8 @@ def read_prompts(value: Any, *, positive: bool = True) -> list[Prompt]:
     highest bit of the first byte, as base64.
 
     Args:
-        value: "120,80,45" or (120, 80, 45), one click; "[[120,80,45],[…]]" or the list itself, several; objects as
-            above where they are more than positive clicks; or the path of a JSON file that holds such a list, alone or
-            under the key "clicks" or "prompts". None is no prompt.
+        value: (120, 80, 45), one click; [[120, 80, 45], …], several; objects as above where they are more than positive
+            clicks; or such a list under the key "clicks" or "prompts". None is no prompt.
         positive: what a prompt is that does not say so itself.
 
     Returns:
@@ -51,12 +50,9 @@ def read_prompts(value: Any, *, positive: bool = True) -> list[Prompt]:
 
     Raises:
         ValueError: anything else; the message shows the part that is wrong.
-        FileNotFoundError: text that is neither numbers nor an existing file.
     """
     if value is None:
         return []
-    if isinstance(value, str | Path):
-        value = _from_text(str(value))
     if isinstance(value, dict):
         value = value.get("prompts", value.get("clicks", [value]))
     if not isinstance(value, Iterable) or isinstance(value, str | Mapping):
@@ -65,6 +61,20 @@ def read_prompts(value: Any, *, positive: bool = True) -> list[Prompt]:
     if items and all(_is_number(item) for item in items):
         items = [items]
     return [_prompt(item, positive) for item in items]
+
+
+def read_prompts_as_typed(value: Any, *, positive: bool = True) -> list[Prompt]:
+    """Prompts as a person gives them to a command: "120,80,45", JSON, a JSON file's path, or all of `read_prompts`.
+
+    Not for what comes from elsewhere: it opens the file that a text names.
+
+    Raises:
+        ValueError: as `read_prompts`, and a file that is not JSON.
+        FileNotFoundError: text that is neither numbers nor an existing file.
+    """
+    if isinstance(value, str | Path):
+        value = _from_text(str(value))
+    return read_prompts(value, positive=positive)
 
 
 def prompt_json(prompt: Prompt) -> dict[str, Any]:
@@ -93,10 +103,14 @@ def _from_text(text: str) -> Any:
     except ValueError:
         pass
     path = Path(text)
-    if not path.is_file():
-        raise FileNotFoundError(f"clicks must be i,j,k, a JSON list, or a JSON file; there is no file {text!r}")
     try:
-        return json.loads(path.read_text())
+        content = path.read_text()
+    except (OSError, ValueError):  # a text too long for a name, and bytes that are no text, too
+        raise FileNotFoundError(
+            f"clicks must be i,j,k, a JSON list, or a JSON file; there is no file {_short(text)}"
+        ) from None
+    try:
+        return json.loads(content)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
 
@@ -107,7 +121,7 @@ def _prompt(item: Any, positive: bool) -> Prompt:
     if not isinstance(item, dict):
         return _click(item, positive)
     kind = item.get("type", "click")
-    if kind not in _KEYS:
+    if not isinstance(kind, str) or kind not in _KEYS:
         raise ValueError(f"a prompt's type must be one of {', '.join(_KEYS)}, got {_short(kind)}")
     unknown = set(item) - _KEYS[kind] - {"type"} if "type" in item else ()
     if unknown:

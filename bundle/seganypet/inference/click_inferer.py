@@ -11,7 +11,7 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 
 from seganypet.clicks import Click
-from seganypet.clicks.reading import read_prompts
+from seganypet.clicks.reading import read_prompts_as_typed
 from seganypet.inference.segmenter import ClickSegmenter
 from seganypet.inference.window_encoder import weights_hash
 from seganypet.pet import PetVolume
@@ -45,7 +45,7 @@ class ClickInferer(Inferer):
             inputs: [B, 1, I, J, K] uptake on the volumes' own grids; a MetaTensor brings their affine, without one
                 voxels count as 1 mm.
             network: of `seganypet.networks`, may be wrapped by DDP.
-            clicks: for each volume its clicks, in any form `read_prompts` reads.
+            clicks: for each volume its clicks, in any form `read_prompts_as_typed` reads.
 
         Returns:
             [B, 1, I, J, K] float32, 1 in the mask and 0 elsewhere, on the inputs' device.
@@ -61,7 +61,7 @@ class ClickInferer(Inferer):
         affine = np.asarray(getattr(inputs, "affine", np.eye(4)), dtype=float)
         affines = affine if affine.ndim == 3 else [affine] * len(inputs)
         masks = [
-            segmenter.segment(PetVolume(np.asarray(image[0].cpu()), one, units=self.units), read_prompts(each))
+            segmenter.segment(PetVolume(np.asarray(image[0].cpu()), one, units=self.units), read_prompts_as_typed(each))
             for image, one, each in zip(inputs, affines, clicks, strict=True)
         ]
         return torch.from_numpy(np.stack(masks))[:, None].float().to(inputs.device)

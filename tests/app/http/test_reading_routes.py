@@ -12,6 +12,7 @@ import requests
 from sent_masks import bits, unpacked
 from small_studies import DICOM_AFFINE, HOT, HOT_CENTRE, SHAPE, hot_block
 
+VOXEL = {"start": [0, 0, 0], "shape": [1, 1, 1], "bits": "gA=="}
 BITS = np.zeros(SHAPE, bool)
 BITS[HOT] = True
 
@@ -80,6 +81,11 @@ def test_thresholds(ask):
     ):
         assert words in ask("threshold", body, status=400)["detail"]
     assert "says nothing here" in ask("threshold", {"ijk": HOT_CENTRE, "rule": "suv4"}, "becquerel", 400)["detail"]
+
+
+@pytest.mark.parametrize("rule", [[], {}, 5, "t42", None])
+def test_a_rule_that_is_none_is_named(ask, rule):
+    assert "rule must be one of t41" in ask("threshold", {"rule": rule, "ijk": HOT_CENTRE}, status=400)["detail"]
 
 
 def test_a_save_names_what_it_replaces(ask, server):
@@ -227,17 +233,18 @@ def test_a_label_that_says_little_of_its_targets_is_changed_and_taken_away(ask, 
         ({"name": "a", "mask": {"start": [0, 0, 0], "shape": [1, 1, 1], "bits": "AA=="}}, "'a' is empty"),
         ({"name": "a", "mask": {"start": [24, 0, 0], "shape": [1, 1, 1], "bits": "gA=="}}, "leaves the volume"),
         ({"name": "a", "mask": {"start": [0, 0, 0], "shape": [9, 1, 1], "bits": "gA=="}}, "2 bytes of bits"),
-        ({"name": "a", "mask": {"start": [0, 0, 0], "shape": [1, 1, 1], "bits": "gA=="}, "quality": "x"}, "quality"),
-        ({"name": "a", "mask": {"start": [0, 0, 0], "shape": [1, 1, 1], "bits": "gA=="}, "prompts": 5}, "prompts"),
-        ({"name": "a", "mask": {"start": [0, 0, 0], "shape": [1, 1, 1], "bits": "gA=="}, "colour": "red"}, "colour"),
+        ({"name": "a", "mask": VOXEL, "quality": "x"}, "quality"),
+        ({"name": "a", "mask": VOXEL, "prompts": 5}, "prompts"),
+        ({"name": "a", "mask": VOXEL, "prompts": "/etc/passwd"}, "indices"),
+        ({"name": "a", "mask": VOXEL, "prompts": [{"type": {}}]}, "type"),
+        ({"name": "a", "mask": VOXEL, "colour": "red"}, "colour"),
+        ({"name": "a\nb"}, "one line"),
+        ({"name": "a", "reader": {"a": 1}}, "reader must be a name"),
     ],
 )
 def test_what_cannot_be_saved_is_named(ask, server, body, words):
     assert words in ask("save", body, status=400)["detail"]
     assert about(server)["saved"] == []
-
-
-VOXEL = {"start": [0, 0, 0], "shape": [1, 1, 1], "bits": "gA=="}
 
 
 def test_text_that_is_none_is_not_kept_and_of_the_weights_only_what_names_them(ask, server):

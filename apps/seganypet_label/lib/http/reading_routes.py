@@ -29,7 +29,7 @@ from lib.http.tokens import may_save, note_reader
 from lib.store.bad_request import BadRequest
 from lib.store.datastore import FINAL, StudyStore
 from lib.store.findings import bring_back, removed_targets, saved_targets
-from lib.store.kept_text import check_text
+from lib.store.kept_text import check_line
 from lib.store.label_quality import said_quality
 from lib.store.mask_files import mask_bits
 from lib.store.projections import project
@@ -116,7 +116,9 @@ def projections(study: str, x_volume: str = X_VOLUME, user: User = USER) -> Resp
 @router.get("/read/{study}/progress")
 def progress(study: str, user: User = USER) -> dict[str, Any]:
     """How far the study is encoded ahead."""
-    found: dict[str, Any] = app_instance().ahead.progress().get(study, {"state": "", "encoded": 0, "windows": None})
+    app: SegAnyPETApp = app_instance()
+    study_id = _store(app).study_id(study)
+    found: dict[str, Any] = app.ahead.progress().get(study_id, {"state": "", "encoded": 0, "windows": None})
     return found
 
 
@@ -138,9 +140,9 @@ def threshold(study: str, body: dict[str, Any] = BODY, x_volume: str = X_VOLUME,
     """
     volume = _shown(study, x_volume).volume
     rule, click = body.get("rule"), _click(body.get("ijk"), volume)
-    if rule in SHARES:
+    if isinstance(rule, str) and rule in SHARES:
         mask = threshold_region(volume, [click], SHARES[rule])
-    elif rule in FIXED:
+    elif isinstance(rule, str) and rule in FIXED:
         try:
             mask = fixed_region(volume, click, FIXED[rule])
         except SuvUnavailableError as error:
@@ -269,7 +271,11 @@ def _saved(store: StudyStore, study_id: str, volume: PetVolume) -> dict[str, Any
 
 
 def _said(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {"client_id": str(body.get("reader") or "")[:NAME_LENGTH], "saved_from": "reading page"}
+    reader = body.get("reader") or ""
+    if not isinstance(reader, str):
+        raise BadRequest(f"reader must be a name, got {reader!r}"[:200])
+    check_line(reader, "the reader's name")
+    return {"client_id": reader[:NAME_LENGTH], "saved_from": "reading page"}
 
 
 def _weights(value: Any) -> dict[str, str] | None:
@@ -290,7 +296,7 @@ def _name(body: Mapping[str, Any]) -> str:
     name = body.get("name")
     if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH:
         raise BadRequest(f"a finding needs a name of at most {NAME_LENGTH} characters, got {json.dumps(name)[:80]}")
-    check_text(name, "a finding's name")
+    check_line(name, "a finding's name")
     return name.strip()
 
 

@@ -22,6 +22,7 @@ from lib.http.tokens import note_reader
 from lib.learning.trained_weights import go_back
 from lib.store.bad_request import BadRequest
 from lib.store.datastore import FINAL, StudyStore
+from lib.store.kept_text import check_line
 from lib.store.label_quality import said_quality
 from lib.store.mask_files import mask_digest
 from lib.store.saved_targets import saved_by
@@ -96,6 +97,8 @@ def save_as_final(
     name = name.strip()
     if not name:
         raise BadRequest("a final label needs a name")
+    check_line(name, "a final label's name")
+    check_line(reader, "the reader's name")
     app: SegAnyPETApp = app_instance()
     info = {"label": name, "model": app.options.model, "client_id": reader.strip(), "saved_from": "start page"}
     info |= {"quality": quality} if quality else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,17 @@ def check_text(value: Any, what: str) -> None:
         BadRequest: half a character (a lone surrogate), or lists in lists without end.
     """
     _check(value, what, allow_nan=True)
+
+
+def check_line(text: str, what: str) -> None:
+    """Refuse what does not fit on a line of a table or a header.
+
+    Raises:
+        BadRequest: as `check_text`; a line break or another control character.
+    """
+    check_text(text, what)
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise BadRequest(f"{what} must be one line without control characters, got {text!r}"[:200])
 
 
 def check_kept(value: Any, what: str) -> None:
