@@ -201,7 +201,7 @@ def test_the_total_counts_a_voxel_of_two_findings_once(reading):
     around, within, elsewhere = (page.numbers(row) for row in range(3))
     assert within["volume_ml"] > 1
     total = page.page.locator("#findings tfoot td").all_inner_texts()
-    assert total[1] == "3 findings together"
+    assert total[1] == "3 in all"
     assert float(total[2]) == pytest.approx(around["volume_ml"] + elsewhere["volume_ml"], abs=0.02)
     assert float(total[6]) == pytest.approx(around["tlg"] + elsewhere["tlg"], abs=0.2)
 

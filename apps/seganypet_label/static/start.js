@@ -16,7 +16,7 @@ document.addEventListener("submit", (event) => {
 });
 const follow = async () => {
   const answer = await fetch(location.pathname + location.search, { cache: "no-store" });
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = new DOMParser().parseFromString((await answer.text()).replace(/<style.*?<\/style>/s, ""), "text/html");
   const now = [...document.querySelectorAll("[data-live]")], next = [...fresh.querySelectorAll("[data-live]")];
   for (const part of next) {
     const old = now.find((one) => one.dataset.live === part.dataset.live);

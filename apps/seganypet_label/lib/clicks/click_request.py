@@ -35,6 +35,7 @@ class ClickRequest:
         box_only: send the smallest box that holds the mask, placed where it lies, instead of the whole grid; for
             clients that place it themselves (`box` among the numbers says where), 16 MB a click less.
         bits: with output=json, send the mask as bits beside the numbers.
+        last_mask: whether the start page offers the answer to be saved; a client that saves by itself says no.
         compress: gzip inside .nrrd, unless the client wants it raw, as OHIF does: a mask is a hundred times smaller.
         label_info: what a client says of the segments of a DICOM SEG.
         save_label: keep the mask in the datastore under `label_tag`.
@@ -49,6 +50,7 @@ class ClickRequest:
     compress: bool = False
     box_only: bool = False
     bits: bool = False
+    last_mask: bool = True
     label_info: tuple[Mapping[str, Any], ...] = ()
     save_label: bool = False
     label_tag: str = "original"
@@ -105,6 +107,7 @@ def click_request(params: Mapping[str, Any]) -> ClickRequest:
         compress=_flag(params, "result_compress", True),
         box_only=_flag(params, "result_box"),
         bits=_flag(params, "result_bits"),
+        last_mask=_flag(params, "last_mask", True),
         label_info=tuple(label_info),
         save_label=_flag(params, "save_label"),
         label_tag=_text(params, "label_tag") or "original",

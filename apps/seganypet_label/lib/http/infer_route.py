@@ -121,16 +121,17 @@ def answer(
     app.opened(study)
     clicks = prompts_said(request.prompts)
     if study.study_id and isinstance(store := app.datastore(), StudyStore):
-        store.last_masks.note(
-            study.study_id,
-            result.params["label"],
-            result.mask,
-            result.params,
-            clicks,
-            reader=READER.get(),
-            client=request.client_id,
-            box=result.box,
-        )
+        if request.last_mask:
+            store.last_masks.note(
+                study.study_id,
+                result.params["label"],
+                result.mask,
+                result.params,
+                clicks,
+                reader=READER.get(),
+                client=request.client_id,
+                box=result.box,
+            )
         if request.save_label:
             save(store, study.study_id, model, request, result, clicks)
     return respond(result, request, output, takes_gzip=takes_gzip)

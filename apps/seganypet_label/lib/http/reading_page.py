@@ -27,6 +27,8 @@ HELP = (
     ("Alt-click, right click", "does not belong to it"),
     ("Shift-click", "move the crosshair only"),
     ("Wheel, ↑ ↓, Page keys", "through the slices of the view under the pointer"),
+    ("← →, Shift-↑ ↓", "move the crosshair in that view"),
+    ("Enter, Alt-Enter", "click at the crosshair"),
     ("Ctrl-wheel, + −", "zoom"),
     ("Drag", "pan; on the MIP: turn the patient"),
     ("Right-drag up and down", "upper end of the SUV window"),

@@ -66,7 +66,8 @@ def saved_targets(store: StudyStore, study_id: str, volume: PetVolume) -> list[S
 
 def removed_targets(store: StudyStore, study_id: str) -> list[dict[str, Any]]:
     """Targets that stood in a final label and do not now: name, who saved it and when, and the file that holds it."""
-    present = {entry["name"] for entry in store.get_label_info(study_id, FINAL).get("targets", [])}
+    targets = store.get_label_info(study_id, FINAL).get("targets", [])
+    present = {entry[key] for entry in targets for key in ("name", "tracking_uid") if key in entry}
     found: dict[str, dict[str, Any]] = {}
     for said in _kept_infos(store, study_id)[:MOST_REPLACED]:
         try:
@@ -75,7 +76,8 @@ def removed_targets(store: StudyStore, study_id: str) -> list[dict[str, Any]]:
             continue
         for entry in info.get("targets", []):
             name = entry.get("name")
-            if name not in present and name not in found:
+            renamed = entry.get("tracking_uid") in present
+            if name not in present and name not in found and not renamed:
                 by, at = saved_by(entry, info)
                 found[name] = {"name": name, "at": at, "by": by, "file": said.name}
     return list(found.values())

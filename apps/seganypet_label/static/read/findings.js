@@ -52,14 +52,14 @@ export class Findings {
   /** @param {boolean} active whether it is the one worked on from now on */
   begin(name, active = true) {
     const id = ++this.number;
-    const finding = { id, name, colour: COLOURS[(id - 1) % COLOURS.length], prompts: [], hidden: false, checked: false };
+    const finding = { id, name, colour: this.#freeColour(), prompts: [], hidden: false, checked: false };
     this.#apply([...this.list, finding], active ? id : this.activeId);
     return finding;
   }
 
   /** What a server keeps, taken in; not a step of the history. */
   takeIn(saved, mask, id = ++this.number) {
-    const { mask: bits, digest, name, by, at, quality, colour = COLOURS[(id - 1) % COLOURS.length], ...numbers } = saved;
+    const { mask: bits, digest, name, by, at, quality, colour = this.#freeColour(), ...numbers } = saved;
     const prompts = [{ type: "mask", ...bits }];
     const checked = quality === "high";
     this.answers.set(prompts, { mask, numbers });
@@ -82,11 +82,20 @@ export class Findings {
 
   /** Put a finding in every list that lacks it, so that no step back or forth loses what is kept. */
   #putBack(finding) {
-    const put = (list) => (list.some((one) => one.id === finding.id) ? list : [...list, finding]);
+    this.#everywhere((list) => (list.some((one) => one.id === finding.id) ? list : [...list, finding]));
+  }
+
+  #everywhere(put) {
     this.list = put(this.list);
     this.past = this.past.map((step) => ({ ...step, list: put(step.list) }));
     this.future = this.future.map((step) => ({ ...step, list: put(step.list) }));
     this.changed();
+  }
+
+  /** A colour that no finding has; with more findings than colours the next in turn. */
+  #freeColour() {
+    const free = COLOURS.find((colour) => !this.list.some((one) => one.colour.join() === colour.join()));
+    return free || COLOURS[this.list.length % COLOURS.length];
   }
 
   add(prompt) {
@@ -111,10 +120,10 @@ export class Findings {
     );
   }
 
-  /** A change that is no step of the history. */
+  /** A change that is no step of the history, and that no step back or forth takes away. */
   set(id, what) {
-    this.list = this.list.map((one) => (one.id === id ? { ...one, ...what } : one));
-    this.changed();
+    const put = (list) => list.map((one) => (one.id === id ? { ...one, ...what } : one));
+    this.#everywhere(put);
   }
 
   /** The next of the colours that colour-blind readers tell apart, one that no other finding has where there is one. */

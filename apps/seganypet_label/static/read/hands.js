@@ -1,10 +1,11 @@
 // What the reader's hands do: mouse on the views, keys, buttons.
 
 import { at } from "./page_parts.js";
-import { WINDOWS } from "./reading.js";
 
 const STILL = 4; // pixels that a click may move
 const TURN_MS = 120;
+const SLICE = 40; // pixels of the wheel
+const LINE = 33; // pixels, where a browser scrolls by lines
 
 export function listen(reading) {
   reading.views.forEach((view) => listenToView(reading, view));
@@ -12,7 +13,10 @@ export function listen(reading) {
   new ResizeObserver(() => reading.redraw()).observe(at("views"));
   document.addEventListener("keydown", (event) => key(reading, event));
   document.querySelectorAll(".tool").forEach((one) => one.addEventListener("click", () => reading.setTool(one.dataset.tool)));
-  at("window").addEventListener("change", () => reading.setWindow(Number(at("window").value)));
+  at("window").addEventListener("change", () => {
+    reading.setWindow(Number(at("window").value));
+    at("window").blur(); // the keys are for the views again
+  });
   at("brush").addEventListener("input", () => reading.setBrush(Number(at("brush").value)));
   at("next").addEventListener("click", () => reading.next());
   at("undo").addEventListener("click", () => reading.findings.undo());
@@ -21,7 +25,7 @@ export function listen(reading) {
   at("help").addEventListener("click", () => at("sheet").showModal());
   at("reader").addEventListener("change", () => {
     reading.server.reader = at("reader").value.trim();
-    localStorage.setItem("reader", reading.server.reader);
+    localStorage.setItem("seganypet-reader", reading.server.reader);
   });
   at("export")
     .querySelectorAll("button")
@@ -48,7 +52,7 @@ function listenToView(reading, view) {
     reading.lastView = view;
     down = { x: event.clientX, y: event.clientY, button: event.button, moved: false, window: reading.window };
     const paints = (reading.tool === "brush" || reading.tool === "eraser") && event.button === 0 && !event.shiftKey;
-    if (paints && (reading.findings.active || reading.tool === "brush")) {
+    if (paints) {
       down.paints = true;
       down = reading.paintBegins(view.voxelAt(event, reading.cross), view) ? down : null;
     }
@@ -81,11 +85,8 @@ function listenToView(reading, view) {
         reading.removeClickAt(view, event);
       } else if (event.shiftKey) {
         reading.moveTo(voxel);
-      } else if (was.button === 2 || event.altKey) {
-        reading.clicked(voxel, false);
-      } else if (was.button === 0) {
-        const rule = reading.tool.startsWith("t") || reading.tool.startsWith("suv") ? reading.tool : "";
-        rule ? reading.threshold(voxel, rule) : reading.clicked(voxel, true);
+      } else if (was.button !== 1) {
+        pick(reading, voxel, was.button === 0 && !event.altKey);
       }
     }
   });
@@ -104,11 +105,31 @@ function listenToView(reading, view) {
         view.zoomBy(Math.exp(-event.deltaY / 400), event);
         reading.redraw();
       } else {
-        reading.step(view, event.deltaY > 0 ? -1 : 1);
+        scroll(reading, view, event.deltaY * (event.deltaMode ? LINE : 1));
       }
     },
     { passive: false },
   );
+}
+
+/** A notch of a wheel is a slice, and so are some pixels of a trackpad. */
+function scroll(reading, view, pixels) {
+  if (Math.abs(pixels) >= SLICE) {
+    view.scrolled = 0;
+    reading.step(view, pixels > 0 ? -1 : 1);
+    return;
+  }
+  view.scrolled = Math.sign(pixels) === -Math.sign(view.scrolled || 0) ? pixels : (view.scrolled || 0) + pixels;
+  if (Math.abs(view.scrolled) >= SLICE) {
+    reading.step(view, view.scrolled > 0 ? -1 : 1);
+    view.scrolled = 0;
+  }
+}
+
+/** What the tool does where it was clicked. */
+function pick(reading, voxel, positive) {
+  const rule = positive && (reading.tool.startsWith("t") || reading.tool.startsWith("suv"));
+  rule ? reading.threshold(voxel, reading.tool) : reading.clicked(voxel, positive);
 }
 
 function listenToMip(reading) {
@@ -144,12 +165,14 @@ function listenToMip(reading) {
 }
 
 function key(reading, event) {
-  if (event.target.closest("input:not([type=range]):not([type=checkbox]), select, dialog[open]")) {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s" && event.target.matches("input")) {
+    event.target.blur(); // what was typed counts
+  } else if (event.target.closest("input:not([type=range]):not([type=checkbox]), select, dialog[open]")) {
     return;
   }
   const control = event.ctrlKey || event.metaKey;
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const act = control ? controlKeys(reading, event)[name] : plainKeys(reading)[name];
+  const act = control ? controlKeys(reading, event)[name] : plainKeys(reading, event)[name];
   if (act) {
     event.preventDefault();
     act();
@@ -164,13 +187,26 @@ function controlKeys(reading, event) {
   };
 }
 
-function plainKeys(reading) {
-  const step = (by) => () => reading.step(reading.lastView, by);
+function plainKeys(reading, event) {
+  const view = reading.lastView;
+  const step = (by) => () => reading.step(view, by);
+  const along = (axis, by) => () => {
+    const cross = [...reading.cross];
+    cross[view.plane[axis]] += by;
+    reading.moveTo(cross);
+  };
+  const up = event.shiftKey ? along("down", 1) : step(1);
+  const down = event.shiftKey ? along("down", -1) : step(-1);
   const zoom = (by) => () => (reading.lastView.zoomBy(by), reading.redraw());
-  const next = () => WINDOWS[(WINDOWS.findIndex((value) => value >= reading.window) + 1) % WINDOWS.length];
+  const { windows } = reading;
+  const next = () => windows[(windows.findIndex((value) => value >= reading.window) + 1) % windows.length];
+  const onView = event.target === document.body || event.target.matches("canvas");
   return {
-    ArrowUp: step(1),
-    ArrowDown: step(-1),
+    ArrowUp: up,
+    ArrowDown: down,
+    ArrowLeft: along("across", 1),
+    ArrowRight: along("across", -1),
+    ...(onView && { Enter: () => pick(reading, [...reading.cross], !event.altKey) }),
     PageUp: step(10),
     PageDown: step(-10),
     "+": zoom(1.25),
@@ -178,7 +214,7 @@ function plainKeys(reading) {
     "-": zoom(0.8),
     Backspace: () => reading.findings.active?.prompts.length && reading.findings.removeLast(),
     n: () => reading.next(),
-    w: () => reading.about.suv && reading.setWindow(next()),
+    w: () => reading.setWindow(next()),
     1: () => reading.setTool("click"),
     b: () => reading.setTool("brush"),
     e: () => reading.setTool("eraser"),
@@ -188,6 +224,7 @@ function plainKeys(reading) {
     "]": () => reading.setBrush(reading.brush.radiusMm + 1),
     h: () => {
       reading.allHidden = !reading.allHidden;
+      reading.say(reading.allHidden ? "All findings are hidden. H shows them again." : "");
       reading.redraw();
     },
     r: () => {

@@ -20,7 +20,8 @@ export class Keeping {
   }
 
   /** A finding that has another name than it is kept under takes the kept one along, unless somebody changed that. */
-  async #save(finding) {
+  async #save(asked) {
+    const finding = (await this.reading.settled(asked)) || asked;
     const kept = this.reading.findings.kept.get(finding.id);
     const same = kept && kept.name === finding.name;
     const answer = this.reading.findings.answer(finding);
@@ -133,7 +134,7 @@ export class Keeping {
     const shown = (id) => findings.list.some((one) => one.id === id && one.prompts.length);
     const hidden = [...findings.kept].filter(([id]) => !shown(id)).map(([, one]) => one.name);
     words.push(hidden.length ? `Still saved, though empty here: ${hidden.join(", ")}` : "");
-    this.reading.say(words.filter(Boolean).join(". ") || "Everything is saved.", refused.size > 0);
+    this.reading.say(words.filter(Boolean).map((one) => one.replace(/\.$/, "")).join(". ") || "Everything is saved.", refused.size > 0);
     return !refused.size;
   }
 
@@ -220,7 +221,9 @@ export class Keeping {
   }
 
   async export(kind) {
-    const findings = this.reading.findings.list
+    const listed = await Promise.all(this.reading.findings.list.map((one) => this.reading.settled(one)));
+    const findings = listed
+      .filter(Boolean)
       .map((one) => ({ name: one.name, mask: this.reading.findings.answer(one)?.mask }))
       .filter((one) => one.mask)
       .map((one) => ({ ...one, mask: this.reading.grid.pack(one.mask) }));

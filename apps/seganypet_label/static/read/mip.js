@@ -106,6 +106,11 @@ export class Mip {
     context.beginPath();
     context.arc(left + (column + 0.5) * scale[0], top + (row + 0.5) * scale[1], 8 * this.ratio, 0, 2 * Math.PI);
     context.stroke();
+    const side = Math.round((4 * this.angle) / this.angles) % 4;
+    context.fillStyle = "#444";
+    context.font = `${13 * this.ratio}px sans-serif`;
+    context.fillText("RALP"[side], 8 * this.ratio, this.canvas.height / 2);
+    context.fillText("LPRA"[side], this.canvas.width - 18 * this.ratio, this.canvas.height / 2);
   }
 
   #stain(pixels, mask, colour) {

@@ -20,6 +20,7 @@ async function open() {
     const reading = new Reading(about, new Uint16Array(content), server);
     window.seganypet = reading; // for the console, and for tests that ask where a voxel lies on the screen
     reading.keeping.takeIn(about);
+    reading.changed();
     listen(reading);
     at("loading").hidden = true;
     document.body.dataset.ready = "slices";

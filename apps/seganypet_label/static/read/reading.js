@@ -12,7 +12,7 @@ import { Table } from "./table.js";
 import { totals } from "./totals.js";
 
 const MARK_REACH = 10; // pixels from a click's mark that still mean it
-export const WINDOWS = [5, 7, 10, 15, 20, 40];
+const WINDOWS = [5, 7, 10, 15, 20, 40];
 
 export class Reading {
   /**
@@ -37,6 +37,7 @@ export class Reading {
     this.mip = new Mip(document.querySelector("canvas[data-view=mip]"), this.grid);
     this.table = new Table(at("findings"), this.#acts());
     this.asking = new Set(); // ids of findings that wait for an answer
+    this.waiting = []; // to be called after the next change
     this.thresholds = Promise.resolve(); // the last one that was asked for
     this.unbegun = null; // the finding that a threshold on its way will begin
     this.painting = null; // id of the finding that is painted in
@@ -65,7 +66,7 @@ export class Reading {
     source.title = about.suv_notes.join("\n");
     document.title = `${about.patient || about.study} · SegAnyPET`;
     at("window-unit").textContent = about.suv ? "SUV" : about.units;
-    at("reader").value = about.reader || localStorage.getItem("reader") || "";
+    at("reader").value = about.reader || localStorage.getItem("seganypet-reader") || "";
     at("reader").disabled = Boolean(about.reader);
     this.server.reader = at("reader").value;
     at("save").disabled = !about.may_save;
@@ -74,6 +75,7 @@ export class Reading {
     this.say([about.grid.oblique ? oblique : "", ...about.suv_notes].filter(Boolean).join(" · "));
   }
 
+  /** It stays until the reader goes on, or something else is to be said. */
   say(message, error = false) {
     at("status").textContent = message;
     at("status").classList.toggle("error", error);
@@ -84,15 +86,21 @@ export class Reading {
     return low + step * 65535 * 0.3;
   }
 
-  setWindow(end) {
+  /** Upper ends to choose from. */
+  get windows() {
+    return this.about.suv ? WINDOWS : [0.25, 0.5, 1, 2].map((times) => times * this.#automaticWindow());
+  }
+
+  setWindow(wanted) {
     const { low, step } = this.about.grid;
+    const end = Math.min(Math.max(wanted, step * 50), 2 * (low + step * 65535));
     this.window = end;
     for (let stored = 0; stored < 65536; stored++) {
       this.grey[stored] = 255 - (255 * (low + step * stored)) / end;
     }
     const select = at("window");
-    const known = [...new Set([...(this.about.suv ? WINDOWS : [this.#automaticWindow()]), end])].sort((a, b) => a - b);
-    select.replaceChildren(...known.map((value) => new Option(value.toPrecision(3).replace(/\.?0+$/, ""), value)));
+    const known = [...new Set([...this.windows, end])].sort((a, b) => a - b);
+    select.replaceChildren(...known.map((value) => new Option(String(Number(value.toPrecision(3))), value)));
     select.value = String(end);
     this.redraw();
   }
@@ -142,6 +150,15 @@ export class Reading {
     at("redo").disabled = !this.findings.future.length;
     this.findings.list.forEach((finding) => this.ask(finding));
     this.redraw();
+    this.waiting.splice(0).forEach((done) => done());
+  }
+
+  /** @returns {Promise<object | undefined>} the finding as it was given, or as it is once nothing is on its way for it */
+  async settled(finding) {
+    while (!this.findings.answer(finding) && this.asking.has(finding.id)) {
+      await new Promise((done) => this.waiting.push(done));
+    }
+    return this.findings.answer(finding) ? finding : this.findings.list.find((one) => one.id === finding.id);
   }
 
   // --- asking
@@ -163,8 +180,9 @@ export class Reading {
       const { mask, ...numbers } = await this.server.click(this.about.model, finding.name, prompts);
       const answered = performance.now();
       this.findings.answers.set(prompts, { mask: this.grid.unpack(mask), numbers });
-      const said = mask.bits ? "" : "Nothing was found there. Click on the uptake, or take the click back.";
-      this.say(said || (numbers.cut_off ? "The finding goes on beyond what was looked at." : ""));
+      const nothing = prompts.at(-1).ijk ? "Nothing was found there. Click on the uptake, or take the click back." : "";
+      const said = mask.bits ? numbers.cut_off && "The finding goes on beyond what was looked at." : nothing;
+      said && this.say(said);
       requestAnimationFrame(() => {
         const times = { answer: answered - begun, painted: performance.now() - begun };
         document.body.dataset.timings = JSON.stringify(times);
@@ -186,12 +204,9 @@ export class Reading {
       return;
     }
     this.cross = voxel;
-    const other = this.findings.list.find(
-      (one) =>
-        one.id !== this.findings.activeId && !one.hidden && maskHolds(this.findings.shown(one)?.mask, voxel),
-    );
-    if (positive && other && !maskHolds(this.findings.active && this.findings.shown(this.findings.active)?.mask, voxel)) {
-      this.findings.select(other.id);
+    this.say("");
+    this.#reveal();
+    if (positive && this.#selectsOther(voxel)) {
       return;
     }
     const active = this.findings.active;
@@ -204,6 +219,24 @@ export class Reading {
       this.begin();
     }
     this.findings.add({ type: "click", ijk: this.grid.toStudy(voxel), positive });
+  }
+
+  /** Whether a voxel of another finding that is shown was meant, and not of the one worked on; that is selected then. */
+  #selectsOther(voxel) {
+    const holds = (one) => maskHolds(this.findings.shown(one)?.mask, voxel);
+    const other = this.findings.list.find((one) => one.id !== this.findings.activeId && !one.hidden && holds(one));
+    if (!other || (this.findings.active && holds(this.findings.active))) {
+      return false;
+    }
+    this.findings.select(other.id);
+    return true;
+  }
+
+  /** What is worked on is seen. */
+  #reveal() {
+    this.allHidden = false;
+    const { active } = this.findings;
+    active?.hidden && this.findings.set(active.id, { hidden: false });
   }
 
   begin(active = true) {
@@ -222,6 +255,18 @@ export class Reading {
       return;
     }
     this.cross = voxel;
+    this.say("");
+    this.#reveal();
+    const begun = this.findings.active && !this.findings.active.prompts.length; // with N, to be filled from anywhere
+    if (!begun && this.#selectsOther(voxel)) {
+      this.say(`${this.findings.active.name} is selected: click again to replace it by the region.`);
+      return;
+    }
+    const { active } = this.findings;
+    if (active && this.findings.shown(active)?.mask && !maskHolds(this.findings.shown(active).mask, voxel)) {
+      this.findings.select(null);
+      this.unbegun = null;
+    }
     const into = this.findings.active ? { id: this.findings.activeId } : (this.unbegun ??= { id: null });
     this.thresholds = this.thresholds.then(() => this.#findRegion(voxel, rule, into));
   }
@@ -255,6 +300,12 @@ export class Reading {
 
   /** @returns {boolean} whether a stroke has begun */
   paintBegins(voxel, view) {
+    if (!this.findings.active && this.tool === "eraser") {
+      this.say("Select the finding that something is to be erased from.", true);
+      return false;
+    }
+    this.say("");
+    this.#reveal();
     if (!this.findings.active) {
       this.begin();
     }
@@ -365,6 +416,7 @@ export class Reading {
           this.findings.change(id, { name });
         }
       },
+      leave: () => this.lastView.canvas.focus({ preventScroll: true }),
       recolour: (id) => this.findings.recolour(id),
       hide: (id) => this.findings.set(id, { hidden: !finding(id).hidden }),
       check: (id, checked) => this.findings.change(id, { checked }),

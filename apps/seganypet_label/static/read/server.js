@@ -37,7 +37,7 @@ export class Server {
 
   /** The mask and the numbers of some prompts. */
   async click(model, label, prompts) {
-    const params = { prompts, label, result_bits: true, client_id: this.reader };
+    const params = { prompts, label, result_bits: true, last_mask: false, client_id: this.reader };
     const form = new URLSearchParams({ params: JSON.stringify(params) });
     const address = `/infer/${model}?image=${this.study}&output=json`;
     const headers = this.#shown();

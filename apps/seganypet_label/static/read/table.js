@@ -18,6 +18,23 @@ export class Table {
     this.body = table.tBodies[0];
     this.foot = table.tFoot;
     this.act = act;
+    this.held = false; // rows stay while a press or the focus is on its way: replaced, they would lose it
+    this.asked = null;
+    this.shownId = null;
+    table.addEventListener("pointerdown", () => {
+      this.held = true;
+    });
+    for (const ends of ["pointerup", "pointercancel"]) {
+      document.addEventListener(ends, () => this.held && this.#letGo());
+    }
+  }
+
+  /** After what happens now, the click or the next control's focus. */
+  #letGo() {
+    setTimeout(() => {
+      this.held = false;
+      this.asked && this.draw(...this.asked);
+    });
   }
 
   /**
@@ -26,6 +43,10 @@ export class Table {
    * @param {ReturnType<import("./totals.js").totals>} total of all findings
    */
   draw(findings, unavailable, total) {
+    this.asked = this.held ? [findings, unavailable, total] : null;
+    if (this.held) {
+      return;
+    }
     const typing = document.activeElement?.closest?.("#findings tbody input.name");
     if (typing && typing.value !== typing.dataset.was) {
       return; // a name is being written
@@ -35,6 +56,10 @@ export class Table {
     this.#drawTotals(findings, total);
     if (focus) {
       this.body.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
+    }
+    if (this.shownId !== findings.activeId) {
+      this.shownId = findings.activeId;
+      this.body.querySelector("tr.active.second")?.scrollIntoView({ block: "nearest" });
     }
   }
 
@@ -64,7 +89,20 @@ export class Table {
     name.setAttribute("aria-label", "Name");
     name.dataset.key = `${finding.id} name`;
     name.dataset.was = finding.name;
-    name.addEventListener("change", () => this.act.rename(finding.id, name.value.trim()));
+    name.title = finding.name;
+    name.addEventListener("change", () => {
+      this.held = true;
+      this.act.rename(finding.id, name.value.trim());
+      this.#letGo();
+    });
+    name.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === "Escape") {
+        name.value = event.key === "Escape" ? finding.name : name.value;
+        event.preventDefault();
+        name.blur();
+        this.act.leave();
+      }
+    });
     name.addEventListener("focus", () => this.act.select(finding.id));
     const said = document.createElement("small");
     const clicks = finding.prompts.filter((prompt) => prompt.ijk).length;
@@ -123,7 +161,7 @@ export class Table {
     row.title = "All findings together: a voxel that several of them hold counts once";
     for (const text of [
       "",
-      `${findings.list.length} finding${findings.list.length > 1 ? "s together" : ""}`,
+      `${total.count} in all`,
       total.volume_ml.toFixed(2),
       "",
       "",

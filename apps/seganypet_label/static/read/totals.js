@@ -5,7 +5,7 @@ import { sharedVoxels } from "./grid.js";
 /**
  * @param {{mask: object | null, numbers: object}[]} answers the findings' masks with what the server measured of them
  * @param {(voxel: number[]) => number} suvOf a voxel's SUV
- * @returns {{volume_ml: number, tlg: number | null} | null} null where nothing is measured yet
+ * @returns {{count: number, volume_ml: number, tlg: number | null} | null} of those with a mask; null where nothing is measured yet
  */
 export function totals(answers, suvOf) {
   const measured = answers.filter(({ mask, numbers }) => mask && numbers.voxels);
@@ -19,6 +19,7 @@ export function totals(answers, suvOf) {
   const known = measured.every(({ numbers }) => typeof numbers.tlg === "number");
   const twice = known ? shared.reduce((total, voxel) => total + suvOf(voxel), 0) : 0;
   return {
+    count: measured.length,
     volume_ml: sum("volume_ml") - shared.length * voxelMl,
     tlg: known ? sum("tlg") - twice * voxelMl : null,
   };
