@@ -126,9 +126,8 @@ export class Table {
       row.append(number);
     }
     const told = cell(said);
-    told.colSpan = 2;
     const actions = this.#actions(finding, state);
-    actions.colSpan = 4;
+    actions.colSpan = 5;
     second.append(document.createElement("td"), told, actions);
     return [row, second];
   }
