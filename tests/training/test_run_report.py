@@ -1,13 +1,17 @@
 """A run says how far it is, and whether it came to anything better than it started from."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from monai.utils.enums import CommonKeys
 from tiny_run import tiny_trainer
 
 from seganypet.training import DiceAtClicks, RunReport
+from seganypet.training.strategies import RolloutLabel
+from seganypet.training.validation import _logits_and_targets
 
 
 class Validator:
@@ -16,7 +20,7 @@ class Validator:
     def __init__(self, *values: float) -> None:
         self.values, self.runs = list(values), 0
         self.state = type("State", (), {"best_metric": -1, "best_metric_epoch": -1, "epoch": 0})()
-        self.metric = DiceAtClicks()
+        self.metric = SimpleNamespace(each=[])
 
     def run(self, epoch: int) -> None:
         self.state.epoch = epoch
@@ -50,6 +54,27 @@ def test_without_the_start_the_first_epoch_is_the_first_best(tmp_path):
     (report,) = run(tmp_path / "r.json", Validator(0.4), 1)
     found = report["validation"]
     assert (found["start"], found["best"], found["best_epoch"]) == (None, 0.4, 1)
+
+
+def test_a_resumed_run_keeps_what_was_best(tmp_path):
+    (before,) = run(tmp_path / "r.json", Validator(0.5, 0.6), 1, validate_start=True)
+    validator = Validator()
+    validator.state.best_metric, validator.state.best_metric_epoch = 0.6, 1
+    engine = Engine(lambda *_: None)
+    engine.state.epoch, engine.state.max_epochs = 1, 2
+    RunReport(tmp_path / "r.json", validator, validator.metric, validate_start=True).begin(engine)
+    assert json.loads((tmp_path / "r.json").read_text())["validation"] == before["validation"]
+
+
+def test_each_target_counts_once_however_many_windows_it_is_in():
+    metric, targets = DiceAtClicks(clicks=(1,)), torch.zeros(2, 2, 2, 2, 2, dtype=torch.bool)
+    targets[:, :, 0] = True
+    logits = torch.where(targets, 5.0, -5.0)[..., None].movedim(-1, 2)  # [B, T, R, ...]
+    logits[0, 1] = -5.0  # nothing is found
+    label = RolloutLabel(targets, torch.ones(2, dtype=torch.bool), ((("a", 1), ("a", 2)), (("a", 1), ("a", 2))))
+    metric.update(_logits_and_targets({CommonKeys.PRED: logits, CommonKeys.LABEL: label}))
+    assert metric.each == pytest.approx([1.0, 0.5])
+    assert metric.compute() == pytest.approx(0.75)
 
 
 def test_nothing_is_written_by_the_other_processes(tmp_path):

@@ -24,7 +24,14 @@ def prepare_rollout(
     image = batch["image"].to(device, non_blocking=non_blocking)
     targets = batch["targets"].to(device, non_blocking=non_blocking)
     high_quality = batch["high_quality"].to(device, non_blocking=non_blocking)
-    return image, RolloutLabel(targets, high_quality), (targets, batch["seed"], batch["first_click"].to(device)), {}
+    numbers = batch["target_numbers"].tolist()
+    which = tuple(tuple((name, n) for n in of) for name, of in zip(batch["name"], numbers, strict=True))
+    return (
+        image,
+        RolloutLabel(targets, high_quality, which),
+        (targets, batch["seed"], batch["first_click"].to(device)),
+        {},
+    )
 
 
 def call_network(inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:

@@ -70,7 +70,7 @@ class RunReport:
         if not self.writes:
             return
         state = self.validator.state
-        if state.best_metric_epoch == engine.state.epoch:  # 0 before the first: the start is the best so far
+        if state.best_metric_epoch == engine.state.epoch and self.metric.each:  # epoch 0: the start is the best so far
             self._best_of_each = list(self.metric.each)
         validated = state.best_metric_epoch > 0 or self._start is not None
         content = {

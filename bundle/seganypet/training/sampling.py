@@ -22,8 +22,8 @@ class WindowSampler(Sampler[int]):
     Args:
         dataset: the training windows; says which epoch it is.
         seed: of the run.
-        high_share: how many of the draws are of high quality, 0 to 1; ½ is 1:1. None draws windows as they come. Where
-            only one quality is there, all draws are of that.
+        high_share: how many of the draws are of high quality, 0 to 1; ½ is 1:1. Where only one quality is there, all
+            draws are of that. None draws each window once, as validation has to; a rung's last batch is filled up.
         experts_needed: whether nothing is learned without windows of high quality, as by `consistency` and `cpcl`.
         batch_size: windows of a batch.
         rank: which process this is.
@@ -62,6 +62,8 @@ class WindowSampler(Sampler[int]):
         self.world_size = world_size
 
     def __len__(self) -> int:
+        if self.high_share is None:
+            return len(self.order())
         return -(-len(self.dataset) // self.world_size)
 
     def __iter__(self) -> Iterator[int]:
@@ -70,6 +72,11 @@ class WindowSampler(Sampler[int]):
     def order(self) -> np.ndarray:
         """[len(self)] indices of windows."""
         high, rung_of = self.dataset.high_quality, self.dataset.rung_of
+        if self.high_share is None:
+            together = self.batch_size * self.world_size
+            pools = [np.flatnonzero(rung_of == rung) for rung in np.unique(rung_of)]
+            queues = [self._queue(pool, -(-len(pool) // together) * together, n, 0) for n, pool in enumerate(pools)]
+            return np.concatenate([queue[self.rank :: self.world_size] for queue in queues])
         shares = np.bincount(rung_of) / len(rung_of)
         batches = -(-len(self) // self.batch_size)
         rung_at = np.repeat(turns(shares, batches), self.batch_size)[: len(self)]
@@ -77,7 +84,7 @@ class WindowSampler(Sampler[int]):
         for rung in np.flatnonzero(shares):
             places = np.flatnonzero(rung_at == rung)
             pools = [np.flatnonzero((rung_of == rung) & (high == quality)) for quality in (False, True)]
-            if self.high_share is None or len(pools[0]) == 0 or len(pools[1]) == 0:
+            if len(pools[0]) == 0 or len(pools[1]) == 0:
                 pools, is_high = [np.flatnonzero(rung_of == rung)], np.zeros(len(places), int)
             else:
                 is_high = quality_pattern(len(places), self.high_share)

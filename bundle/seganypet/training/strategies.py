@@ -20,10 +20,12 @@ class RolloutLabel(NamedTuple):
     Args:
         targets: [B, T, S, S, S] bool.
         high_quality: [B] bool, whether an expert checked the sample's label.
+        which: of each sample's targets, B × T, the study's name and the target's number in it; none where nobody asks.
     """
 
     targets: Tensor
     high_quality: Tensor
+    which: tuple[tuple[tuple[str, int], ...], ...] = ()
 
 
 class Strategy(nn.Module, ABC):

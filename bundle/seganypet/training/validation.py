@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import mean
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ class DiceAtClicks(Metric):
         clicks: which clicks count, from 1.
 
     Attributes:
-        each: of every target that this process validated, in order; the same ones in every validation.
+        each: of every target that this process validated, the mean over its windows; in one order in every validation.
     """
 
     required_output_keys = None
@@ -37,23 +38,32 @@ class DiceAtClicks(Metric):
     def reset(self) -> None:
         self._sum = torch.tensor(0.0, dtype=torch.float64)
         self._count = torch.tensor(0.0, dtype=torch.float64)
-        self.each: list[float] = []
+        self._of_target: dict[tuple[str, int], list[float]] = {}
 
     @reinit__is_reduced
-    def update(self, output: tuple[Tensor, Tensor]) -> None:
-        values = dice_per_click(*output)[..., self.clicks].mean(-1).flatten().cpu()  # [B * T]
+    def update(self, output: tuple[Tensor, Tensor, tuple[tuple[tuple[str, int], ...], ...]]) -> None:
+        logits, targets, which = output
+        values = dice_per_click(logits, targets)[..., self.clicks].mean(-1).cpu()  # [B, T]
         self._sum += values.sum()
-        self._count += len(values)
-        self.each += values.tolist()
+        self._count += values.numel()
+        for names, row in zip(which, values.tolist(), strict=False):
+            for target, value in zip(names, row, strict=True):
+                self._of_target.setdefault(target, []).append(value)
+
+    @property
+    def each(self) -> list[float]:
+        return [mean(values) for values in self._of_target.values()]
 
     @sync_all_reduce("_sum", "_count")
     def compute(self) -> float:
         return float(self._sum / self._count)
 
 
-def _logits_and_targets(output: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def _logits_and_targets(output: dict[str, Any]) -> tuple[Tensor, Tensor, tuple[tuple[tuple[str, int], ...], ...]]:
     label = output[CommonKeys.LABEL]
-    return output[CommonKeys.PRED], label.targets if isinstance(label, RolloutLabel) else label
+    if isinstance(label, RolloutLabel):
+        return output[CommonKeys.PRED], label.targets, label.which
+    return output[CommonKeys.PRED], label, ()
 
 
 class NetworkPublisher:
