@@ -7,9 +7,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from seganypet.data import Entry, find_problems, read_data_list, write_cohort
+from seganypet.data import Entry, find_problems, read_data_list, write_cohort, write_data_list
 from seganypet.data.cohort_case import RECORD
 from seganypet.data.phantoms import LabelMap
+from seganypet.training import phantom_cohort
 
 TINY = (12.0, 12.0, 12.0)
 
@@ -74,6 +75,15 @@ def test_a_failing_process_is_named_not_waited_for(tmp_path):
     (tmp_path / "phantom_0000").write_text("in the way")
     with pytest.raises(RuntimeError, match="phantom_0000"):
         write_cohort(tmp_path, 6, 3, voxel_size_mm=TINY, progress=False, workers=2)
+
+
+def test_training_makes_no_phantoms_where_somebodys_own_list_lies(tmp_path):
+    own = Entry(tmp_path / "pat1" / "suv.nii.gz", tmp_path / "pat1" / "labels.nii.gz", {1: "lesion"})
+    path = write_data_list(tmp_path / "data_list.json", {"training": [own]})
+    content = path.read_bytes()
+    assert phantom_cohort(tmp_path, 1, validation=0, seed=0) == path
+    assert path.read_bytes() == content
+    assert not list(tmp_path.glob("phantom_*"))
 
 
 def test_crops_are_pasted_and_named_as_lesions(tmp_path):

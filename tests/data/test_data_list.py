@@ -100,6 +100,11 @@ def test_voxels_are_checked(pair, tmp_path):
     image, label = pair
     assert find_problems([Entry(image, label, {5: "liver"})]) == []
     assert "no voxel of spleen (6)" in find_problems([Entry(image, label, {5: "liver", 6: "spleen"})])[0]
+    single = label.with_name("single.nii.gz")
+    dots = np.zeros((4, 5, 6), np.uint8)
+    dots[0, 0, 0] = dots[2, 2, 2] = 5
+    nib.save(nib.Nifti1Image(dots, nib.load(label).affine), single)
+    assert "single voxels alone" in find_problems([Entry(image, single, {5: "lesion"})])[0]
     voxels = np.ones((4, 5, 6), dtype=np.float32)
     for made, affine, expected in (
         (np.ones((4, 5, 7), np.float32), np.eye(4), "has shape [4, 5, 6], its study [4, 5, 7]"),

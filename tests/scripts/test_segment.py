@@ -105,6 +105,18 @@ def test_another_series_or_other_units_are_answered_anew(segment, weights, study
         segment(**run, output=str(tmp_path), series_uid="1.2.3")
 
 
+def test_a_study_that_was_written_again_is_answered_anew(segment, weights, study, tmp_path):
+    image = tmp_path / "suv.nii.gz"
+    before = nib.load(study / "suv.nii.gz")
+    peaks = []
+    for factor in (1.0, 2.0):
+        nib.save(nib.Nifti1Image(before.get_fdata() * factor, before.affine), image)
+        segment(study=str(image), clicks="10,9,12", weights=str(weights), device="cpu", output=str(tmp_path / "out"))
+        answer = json.loads((tmp_path / "out" / "suv" / "answer.json").read_text())
+        peaks.append(next(iter(answer["targets"].values()))["uptake"]["suv_max"])
+    assert peaks[1] == pytest.approx(2 * peaks[0], rel=1e-3)
+
+
 def test_a_list_goes_on_after_a_bad_study_and_names_every_problem(segment, weights, study, tmp_path, monkeypatch):
     rows = [
         {"image": "gone.nii.gz", "clicks": [[1, 1, 1]]},

@@ -71,7 +71,7 @@ def test_each_target_counts_once_however_many_windows_it_is_in():
     targets[:, :, 0] = True
     logits = torch.where(targets, 5.0, -5.0)[..., None].movedim(-1, 2)  # [B, T, R, ...]
     logits[0, 1] = -5.0  # nothing is found
-    label = RolloutLabel(targets, torch.ones(2, dtype=torch.bool), ((("a", 1), ("a", 2)), (("a", 1), ("a", 2))))
+    label = RolloutLabel(targets, torch.ones(2, dtype=torch.bool), (((0, 1), (0, 2)), ((0, 1), (0, 2))))
     metric.update(_logits_and_targets({CommonKeys.PRED: logits, CommonKeys.LABEL: label}))
     assert metric.each == pytest.approx([1.0, 0.5])
     assert metric.compute() == pytest.approx(0.75)

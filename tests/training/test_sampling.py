@@ -103,6 +103,17 @@ def test_a_batch_is_of_one_rung_and_every_window_comes_once(high):
         assert (np.array(high)[mixed].reshape(-1, 2).sum(1) == 1).all()
 
 
+@pytest.mark.parametrize("batch", [1, 2, 5, 12])
+def test_validation_leaves_no_window_out_whatever_the_batch(batch):
+    rungs = [0] * 9 + [1] * 7
+    sampler = WindowSampler(Windows([1] * 16, rungs=rungs), high_share=None, batch_size=batch)
+    drawn = list(sampler)
+    assert len(drawn) == len(sampler)
+    assert set(drawn) == set(range(16))
+    of_batch = np.array(rungs)[drawn].reshape(-1, batch)
+    assert (of_batch == of_batch[:, :1]).all()
+
+
 def test_a_strategy_that_learns_from_experts_needs_one():
     assert WindowSampler(Windows([1, 0, 0]), experts_needed=True)
     with pytest.raises(ValueError, match="take strategy finetune"):

@@ -7,6 +7,7 @@ alone errs in larger pieces, too: whole organs are unlabelled, or get another on
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from scipy import ndimage
 
 from seganypet.data.data_list import Entry, read_data_list, write_data_list
 from seganypet.data.targets import is_lesion
+
+logger = logging.getLogger(__name__)
 
 REACH_MM = 8.0  # how far around its true border a contour can stand
 ROUGHNESS_MM = 15.0  # correlation length of a contour's deviation along the border
@@ -207,9 +210,12 @@ def write_low_quality(
             label.header.get_zooms()[:3],
             np.random.default_rng([seed, number]),
         )
+        names = {value: name for value, name in entry.label_names.items() if (drawn == value).any()}
+        if not names:
+            logger.warning("%s is left out: the annotator missed all that is labelled there", entry.image)
+            continue
         path = folder / f"labels_{number:04d}.nii.gz"
         nib.save(nib.Nifti1Image(drawn, label.affine), path)
-        names = {value: name for value, name in entry.label_names.items() if (drawn == value).any()}
         training.append(Entry(entry.image, path, names, "low"))
     sections = {"training": training, "validation": cohort.validation, "test": cohort.test}
     return write_data_list(folder / "data_list.json", sections)

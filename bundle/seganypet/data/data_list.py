@@ -24,6 +24,7 @@ import numpy as np
 
 from seganypet.data.json_file import read_json
 from seganypet.data.label_reading import LabelError, on_grid_of, read_label_map
+from seganypet.data.targets import SMALLEST_VOXELS, parts_of
 from seganypet.pet import PetReadError, read_pet
 from seganypet.whole_file import whole_file
 
@@ -161,6 +162,8 @@ def _voxel_problems(entry: Entry) -> list[str]:
     missing = [f"{name} ({value})" for value, name in entry.label_names.items() if value not in values]
     if missing:
         problems.append(f"label {entry.label} holds no voxel of {', '.join(missing)}")
+    elif all(part.mask.sum() < SMALLEST_VOXELS for part in parts_of(label.voxels, entry.label_names)):
+        problems.append(f"label {entry.label} holds single voxels alone, which are not trained on")
     try:
         volume = read_pet(entry.image)
     except (PetReadError, FileNotFoundError, ValueError) as error:

@@ -131,8 +131,8 @@ def study_key(entry: Entry, load: LoadStudy) -> str:
     """
     sources: dict[str, Any] = {
         "version": VERSION,
-        "image": _identity(entry.image),
-        "label": _identity(entry.label),
+        "image": identity_of(entry.image),
+        "label": identity_of(entry.label),
         "label_names": entry.label_names,
         "quality": entry.quality,
         "settings": load.settings.to_dict(),
@@ -142,7 +142,7 @@ def study_key(entry: Entry, load: LoadStudy) -> str:
     return json_hashing(sources).decode()
 
 
-def _identity(path: Path) -> dict[str, Any]:
+def identity_of(path: Path) -> dict[str, Any]:
     """The path, and of every file that reading it looks at the path, bytes and nanoseconds."""
     name = path.name.lower()
     if path.is_dir():

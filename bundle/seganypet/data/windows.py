@@ -118,8 +118,8 @@ class WindowDataset(Dataset):
 
         Returns:
             image [1, S, S, S] float32, normalised; targets [T, S, S, S] bool; first_click [T, 3], where a target's
-            first click is the window's centre, else −1; target_numbers [T], which targets of the study they
-            are; high_quality, a bool; seed, an int64 that clicks on this window are drawn from; name.
+            first click is the window's centre, else −1; which [T, 2], of each target the study's number and its
+            own in that; high_quality, a bool; seed, an int64 that clicks on this window are drawn from; name.
         """
         random = np.random.default_rng([self.seed, self.epoch if self.augment else 0, index])
         study = self.studies[index % len(self.studies)]
@@ -139,7 +139,7 @@ class WindowDataset(Dataset):
             "image": normalise_window(cut.uptake(), self.settings)[None],
             "targets": masks,
             "first_click": first,
-            "target_numbers": torch.tensor(indices),
+            "which": torch.tensor([(index % len(self.studies), target) for target in indices]),
             "high_quality": torch.tensor(study.high_quality),
             "seed": torch.tensor(int(random.integers(2**62))),
             "name": study.name,

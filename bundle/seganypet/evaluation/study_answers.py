@@ -11,6 +11,7 @@ import numpy as np
 
 from seganypet.clicks import Click
 from seganypet.clicks.reading import prompt_json
+from seganypet.data.kept_studies import identity_of
 from seganypet.evaluation.picture import study_picture
 from seganypet.evaluation.study_requests import StudyRequest, file_names
 from seganypet.inference import ClickSegmenter
@@ -63,13 +64,14 @@ def answer_study(
     assert volume.suv_provenance is not None
     answer = {
         "study": str(request.image),
+        "files": _files(request),
         "asked": _asked(request),
         "series_uid": volume.source.series_uid if volume.source else None,
         "shape": list(volume.shape),
         "spacing_mm": list(volume.spacing_mm),
         "units": volume.units,
         "suv_provenance": volume.suv_provenance.to_dict(),
-        "weights": {"hash": segmenter.weights_hash, "settings": segmenter.settings.to_dict()},
+        "weights": _weights(segmenter),
         "targets": targets,
         "dicom_seg": seg,
         "dicom_seg_unavailable": seg_unavailable,
@@ -81,18 +83,31 @@ def answer_study(
 
 
 def is_answered(segmenter: ClickSegmenter, request: StudyRequest, folder: str | Path) -> bool:
-    """Whether a folder holds the answer of these weights to just this request, so that a stopped batch can go on."""
+    """Whether a folder holds the answer of these weights to just this request, so that a stopped batch can go on.
+
+    A study whose files were written again, with a corrected header for example, is not answered.
+    """
     try:
         answer = json.loads((Path(folder) / ANSWER).read_text())
         return (
             answer["study"] == str(request.image)
+            and answer["files"] == _files(request)
             and answer["asked"] == _asked(request)
-            and answer["weights"]["hash"] == segmenter.weights_hash
+            and answer["weights"] == json.loads(json.dumps(_weights(segmenter)))
             and {label: target["clicks"] for label, target in answer["targets"].items()}
             == {label: [prompt_json(click) for click in clicks] for label, clicks in request.targets.items()}
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _files(request: StudyRequest) -> list[list[Any]]:
+    """Of every file of the study its path, bytes and nanoseconds."""
+    return [list(file) for file in identity_of(request.image)["files"]]
+
+
+def _weights(segmenter: ClickSegmenter) -> dict[str, Any]:
+    return {"hash": segmenter.weights_hash, "settings": segmenter.settings.to_dict()}
 
 
 def _asked(request: StudyRequest) -> dict[str, str | None]:

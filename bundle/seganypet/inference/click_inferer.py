@@ -68,7 +68,8 @@ class ClickInferer(Inferer):
 
     def _segmenter_of(self, network: nn.Module) -> ClickSegmenter:
         segmenter = self._segmenter
-        if segmenter is None or segmenter.encoder.net is not network or segmenter.weights_hash != weights_hash(network):
+        same = segmenter is not None and segmenter.encoder.net is network and segmenter.settings == network.settings
+        if segmenter is None or not same or segmenter.weights_hash != weights_hash(network):
             segmenter = ClickSegmenter(network, cache_bytes=self.cache_bytes, max_windows=self.max_windows)
             self._segmenter = segmenter
         return segmenter

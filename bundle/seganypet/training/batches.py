@@ -24,8 +24,7 @@ def prepare_rollout(
     image = batch["image"].to(device, non_blocking=non_blocking)
     targets = batch["targets"].to(device, non_blocking=non_blocking)
     high_quality = batch["high_quality"].to(device, non_blocking=non_blocking)
-    numbers = batch["target_numbers"].tolist()
-    which = tuple(tuple((name, n) for n in of) for name, of in zip(batch["name"], numbers, strict=True))
+    which = tuple(tuple((study, target) for study, target in of) for of in batch["which"].tolist())
     return (
         image,
         RolloutLabel(targets, high_quality, which),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from filelock import FileLock
 
-from seganypet.data import write_cohort
+from seganypet.data import read_data_list, write_cohort
+from seganypet.data.data_list import SECTIONS
 from seganypet.networks import DEFAULT_SETTINGS, build_network, load_network, with_rungs
 from seganypet.networks.click_network import ClickNetwork
+
+logger = logging.getLogger(__name__)
+PHANTOM = re.compile(r"phantom_\d+")
 
 
 def start_network(
@@ -53,6 +59,7 @@ def start_network(
 def phantom_cohort(folder: str | Path, count: int, *, validation: int, seed: int) -> Path:
     """The data list of a phantom cohort in `folder`, written where it is not there yet.
 
+    A data list that lies there and names other scans is somebody's own: it is taken as it is, and no phantom is made.
     Processes that start together wait for the first of them to write it.
 
     Args:
@@ -62,5 +69,15 @@ def phantom_cohort(folder: str | Path, count: int, *, validation: int, seed: int
         seed: of the cohort.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
+    own = Path(folder) / "data_list.json"
     with FileLock(Path(folder) / ".lock"):
+        if own.is_file() and not _are_phantoms(own):
+            logger.info("the data list %s is trained on as it is", own)
+            return own
         return write_cohort(folder, count, seed, validation=validation)
+
+
+def _are_phantoms(data_list: Path) -> bool:
+    found = read_data_list(data_list, check_files=False)
+    folders = [entry.image.parent for section in SECTIONS for entry in found[section]]
+    return all(PHANTOM.fullmatch(one.name) and one.parent == data_list.resolve().parent for one in folders)

@@ -20,12 +20,12 @@ class RolloutLabel(NamedTuple):
     Args:
         targets: [B, T, S, S, S] bool.
         high_quality: [B] bool, whether an expert checked the sample's label.
-        which: of each sample's targets, B × T, the study's name and the target's number in it; none where nobody asks.
+        which: of each sample's targets, B × T, the study's number and its own in that; none where nobody asks.
     """
 
     targets: Tensor
     high_quality: Tensor
-    which: tuple[tuple[tuple[str, int], ...], ...] = ()
+    which: tuple[tuple[tuple[int, int], ...], ...] = ()
 
 
 class Strategy(nn.Module, ABC):

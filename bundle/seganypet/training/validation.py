@@ -38,10 +38,10 @@ class DiceAtClicks(Metric):
     def reset(self) -> None:
         self._sum = torch.tensor(0.0, dtype=torch.float64)
         self._count = torch.tensor(0.0, dtype=torch.float64)
-        self._of_target: dict[tuple[str, int], list[float]] = {}
+        self._of_target: dict[tuple[int, int], list[float]] = {}
 
     @reinit__is_reduced
-    def update(self, output: tuple[Tensor, Tensor, tuple[tuple[tuple[str, int], ...], ...]]) -> None:
+    def update(self, output: tuple[Tensor, Tensor, tuple[tuple[tuple[int, int], ...], ...]]) -> None:
         logits, targets, which = output
         values = dice_per_click(logits, targets)[..., self.clicks].mean(-1).cpu()  # [B, T]
         self._sum += values.sum()
@@ -59,7 +59,7 @@ class DiceAtClicks(Metric):
         return float(self._sum / self._count)
 
 
-def _logits_and_targets(output: dict[str, Any]) -> tuple[Tensor, Tensor, tuple[tuple[tuple[str, int], ...], ...]]:
+def _logits_and_targets(output: dict[str, Any]) -> tuple[Tensor, Tensor, tuple[tuple[tuple[int, int], ...], ...]]:
     label = output[CommonKeys.LABEL]
     if isinstance(label, RolloutLabel):
         return output[CommonKeys.PRED], label.targets, label.which
