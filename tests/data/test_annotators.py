@@ -114,7 +114,7 @@ def test_a_study_whose_annotator_missed_all_is_left_out(truth, tmp_path):
     nib.save(nib.Nifti1Image(truth[0], np.diag([*SPACING, 1])), tmp_path / "labels.nii.gz")
     entry = Entry(tmp_path / "suv.nii.gz", tmp_path / "labels.nii.gz", {3: "lesion_1"})
     path = write_data_list(tmp_path / "list.json", {"training": [entry] * 12})
-    noisy = read_data_list(write_low_quality(path, tmp_path / "noisy", share=11 / 12, seed=0))
+    noisy = read_data_list(write_low_quality(path, tmp_path / "noisy", share=11 / 12, kind="organs", seed=0))
     assert 1 <= len(noisy.training) < 12
     assert all(one.label_names for one in noisy.training)
 

@@ -162,7 +162,8 @@ def _voxel_problems(entry: Entry) -> list[str]:
     missing = [f"{name} ({value})" for value, name in entry.label_names.items() if value not in values]
     if missing:
         problems.append(f"label {entry.label} holds no voxel of {', '.join(missing)}")
-    elif all(part.mask.sum() < SMALLEST_VOXELS for part in parts_of(label.voxels, entry.label_names)):
+    sizes = [part.mask.sum() for part in parts_of(label.voxels, entry.label_names)]
+    if sizes and max(sizes) < SMALLEST_VOXELS:
         problems.append(f"label {entry.label} holds single voxels alone, which are not trained on")
     try:
         volume = read_pet(entry.image)
