@@ -28,7 +28,7 @@ serve: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	ruff check . && ruff format --check . && mypy && $(APP_TYPES)
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Orthanc, OHIF in Chromium: apt-get install orthanc orthanc-dicomweb chromium iproute2 util-linux
 test-viewers: $(VENV)/installed-dev

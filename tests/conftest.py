@@ -25,3 +25,9 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"reference data not found: {SHARED}")
     return SHARED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: one that begins last would keep a process busy while the other has nothing to do."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
