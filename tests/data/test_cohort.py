@@ -11,6 +11,7 @@ from seganypet.data import Entry, find_problems, read_data_list, write_cohort, w
 from seganypet.data.cohort_case import RECORD
 from seganypet.data.phantoms import LabelMap
 from seganypet.training import phantom_cohort
+from seganypet.training.start import _are_phantoms
 
 TINY = (12.0, 12.0, 12.0)
 
@@ -84,6 +85,10 @@ def test_training_makes_no_phantoms_where_somebodys_own_list_lies(tmp_path):
     assert phantom_cohort(tmp_path, 1, validation=0, seed=0) == path
     assert path.read_bytes() == content
     assert not list(tmp_path.glob("phantom_*"))
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "runs").symlink_to(tmp_path / "disk")
+    phantom = Entry(tmp_path / "runs/phantom_0000/suv.nii.gz", tmp_path / "runs/phantom_0000/labels.nii.gz", {1: "a"})
+    assert _are_phantoms(write_data_list(tmp_path / "runs" / "data_list.json", {"training": [phantom]}))
 
 
 def test_crops_are_pasted_and_named_as_lesions(tmp_path):

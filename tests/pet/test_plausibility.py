@@ -50,14 +50,22 @@ def test_the_bodys_mean_by_hand():
     assert body_mean(np.zeros((3, 3, 3), np.float32)) is None
 
 
-def test_a_small_body_in_a_large_field_passes():
-    voxels = np.random.default_rng(0).uniform(0, 0.001, (60, 60, 60)).astype(np.float32)  # air
-    voxels[28:32, 28:32, 25:35] = 1.2  # 160 of 216,000 voxels
+def field(share: float, bladder: float) -> np.ndarray:
+    """Air, a body of SUV 1.2 that takes a share of the field, and a bladder in a five-hundredth of that."""
+    voxels = np.random.default_rng(0).uniform(0, 0.001, 216_000).astype(np.float32)
+    body = int(share * voxels.size)
+    voxels[:body] = np.random.default_rng(1).normal(1.2, 0.2, body)
+    voxels[: max(1, body // 500)] = bladder
+    return voxels.reshape(60, 60, 60)
+
+
+@pytest.mark.parametrize("bladder", [5.0, 60.0, 150.0])
+def test_a_hot_organ_hides_no_wrong_unit(bladder):
+    with pytest.raises(SuvUnavailableError, match=r"would be 0\.01"):
+        check_mean_suv(field(0.15, bladder) / 100, [])
     notes = []
-    check_mean_suv(voxels, notes)
-    assert notes == []
-    with pytest.raises(SuvUnavailableError, match=r"would be 0\.0012"):
-        check_mean_suv(voxels / 1000, [])
+    check_mean_suv(field(0.15, bladder) / 10, notes)
+    assert "would be 0.1" in notes[0]
 
 
 @pytest.mark.parametrize("mean", [0.3, 1.0, 5.0])

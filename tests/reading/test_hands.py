@@ -61,7 +61,7 @@ def test_what_is_pressed_after_a_name_was_typed_is_done(reading, clean):
     page.draw("lesion 1", (24, 36, 29), 2)
     name = page.page.locator("#findings input.name")
     name.fill("thigh")
-    page.page.get_by_role("button", name="Save", exact=True).click()
+    page.page.get_by_role("button", name="Save", exact=True).click(delay=120)  # as long as a person presses
     page.wait_for_word("Saved: thigh")
     name.fill("thigh left")
     page.page.keyboard.press("Tab")
@@ -95,14 +95,14 @@ def test_undo_takes_no_colour_and_no_hiding_back(reading):
     assert len({tuple(one) for one in colours}) == len(colours)
 
 
-@pytest.mark.parametrize(("end", "shown"), [(140, "140"), (100, "100"), (8.81e-10, None), (1e9, None)])
+@pytest.mark.parametrize(("end", "shown"), [(40, "40"), (8.81e-10, None), (1e9, None)])
 def test_the_window_is_called_what_it_is(reading, end, shown):
     page = reading("ann")
     page.page.evaluate(f"() => seganypet.setWindow({end})")
     said = page.page.evaluate("() => document.getElementById('window').selectedOptions[0].textContent")
     real = page.page.evaluate("() => seganypet.window")
     assert float(said) == pytest.approx(real, rel=0.01)
-    assert shown is None or real <= end
+    assert shown in (None, said)
     assert 1e-4 < real < 1000
 
 
@@ -138,6 +138,11 @@ def test_a_finding_can_be_clicked_with_keys_alone(reading):
     (prompt,) = page.prompts()
     assert prompt["ijk"] == cross(page)
     assert sorted(abs(a - b) for a, b in zip(prompt["ijk"], BALL, strict=True))[2] <= 2
+    page.page.keyboard.down("Enter")
+    page.page.keyboard.down("Enter")  # repeats while it is held
+    page.page.keyboard.up("Enter")
+    page.answered(2)
+    page.page.keyboard.press("Control+z")
     page.page.keyboard.press("Alt+Enter")
     page.answered(2)
     assert [one["positive"] for one in page.prompts()] == [True, False]

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from seganypet.clicks import Box, Click, Lasso, Scribble, VoxelSet
+from seganypet.clicks.voxel_set import smallest_box
 from seganypet.pet import PetVolume
 
 SCRIBBLE_CLICKS = 3
@@ -121,9 +122,11 @@ def apply_steps(mask: NDArray[np.bool_], steps: Sequence[Step]) -> None:
             outside[tuple(slice(*side) for side in box.ranges)] = False
         mask &= ~outside
         kept = [click.voxel for click in before if outside[click.voxel]]
-        if kept:
-            parts, _ = ndimage.label(outside)
-            mask |= np.isin(parts, [parts[voxel] for voxel in kept])
+        where = smallest_box(outside) if kept else None
+        if where is not None:
+            parts, _ = ndimage.label(outside[where])
+            numbers = [parts[tuple(v - side.start for v, side in zip(voxel, where, strict=True))] for voxel in kept]
+            mask[where] |= np.isin(parts, numbers)
     for step in steps:
         if isinstance(step, Paint):
             mask[step.voxels.box][step.voxels.array()] = step.positive

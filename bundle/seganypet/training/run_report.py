@@ -57,7 +57,8 @@ class RunReport:
         if engine.state.epoch > 0 and self.path.is_file():
             before = json.loads(self.path.read_text())["validation"]
             self._start = before["start"]
-            self._start_of_each, self._best_of_each = before["start_of_each"], before["best_of_each"]
+            self._start_of_each = before.get("start_of_each", [])  # a run of before 0.4.3 has none
+            self._best_of_each = before.get("best_of_each", [])
         elif self.validate_start:
             self.validator.run(START)
             self._start = float(self.validator.state.best_metric)

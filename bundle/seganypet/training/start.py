@@ -80,4 +80,4 @@ def phantom_cohort(folder: str | Path, count: int, *, validation: int, seed: int
 def _are_phantoms(data_list: Path) -> bool:
     found = read_data_list(data_list, check_files=False)
     folders = [entry.image.parent for section in SECTIONS for entry in found[section]]
-    return all(PHANTOM.fullmatch(one.name) and one.parent == data_list.resolve().parent for one in folders)
+    return all(PHANTOM.fullmatch(one.name) and one.resolve().parent == data_list.resolve().parent for one in folders)

@@ -22,6 +22,8 @@ VALUES = np.array([0, 1, 1, 2, 2, 2], np.int16).reshape(6, 1, 1)
         ({1: "Segment_1", 2: "Segment_2"}, [("liver", 1), ("node", 2)], {"liver": 2, "node": 3}),
         ({1: "liver", 2: "node"}, [("liver", 1), ("node", 1)], {"liver": 2, "node": 3}),
         ({}, [("liver", 2), ("node", 1)], {"node": 2, "liver": 3}),
+        ({1: "liver", 2: "node"}, [("liver", 0), ("node", 1)], {"node": 3, "liver": 2}),
+        ({1: "liver", 2: "node"}, [("liver", 70000), ("node", 1)], {"node": 3, "liver": 2}),
         ({1: "liver", 2: "node"}, [], {"liver": 2, "node": 3}),
     ],
 )

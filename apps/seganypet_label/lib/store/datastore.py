@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 from monailabel.datastore.local import DataModel
 from monailabel.interfaces.datastore import DefaultLabelTag
@@ -274,9 +275,12 @@ class StudyStore(StudyList):
         measured = describe_targets(labelled, info, before.info, volume)
         said = {entry["name"]: entry for entry in before.info.get("targets") or []}
         measured["targets"] = [{**said.get(entry["name"], {}), **entry} for entry in measured["targets"]]
-        with self._newest_index():
-            if self._label(study_id, tag) == before:  # else somebody saved meanwhile, and measured
-                self._add_label_info(study_id, tag, measured)
+        try:
+            with self._newest_index():
+                if self._label(study_id, tag) == before:  # else somebody saved meanwhile, and measured
+                    self._add_label_info(study_id, tag, measured)
+        except (OSError, filelock.Timeout) as error:  # it is told all the same
+            logger.warning("what was measured again of %s is not kept: %s", study_id, error)
         return {**before.info, **measured}
 
     def _kept_voxels(self, study_id: str, tag: str, label: DataModel, volume: PetVolume) -> NDArray[np.int16]:

@@ -48,7 +48,9 @@ def named_segments(label: LabelMap, info: Mapping[str, Any]) -> tuple[NDArray[np
     wanted = {
         str(entry["name"]): int(entry.get("idx", place))
         for place, entry in enumerate(listed, start=1)
-        if entry.get("name") and str(entry.get("idx", place)).isdecimal()
+        if entry.get("name")
+        and str(entry.get("idx", place)).isdecimal()
+        and 1 <= int(entry.get("idx", place)) <= LARGEST_LABEL
     }
     own = [{"name": name, "idx": value} for value, name in sorted(label.names.items())]
     if not set(wanted) & set(label.names.values()):  # the request calls the values otherwise
@@ -56,6 +58,7 @@ def named_segments(label: LabelMap, info: Mapping[str, Any]) -> tuple[NDArray[np
     if len(set(label.names.values())) < len(own) or len(set(wanted.values())) < len(wanted):
         return label.voxels, own  # of two alike nobody can say which is which
     voxels, taken = np.zeros_like(label.voxels), set(wanted.values())
+    listed = [entry for entry in listed if entry.get("name") in wanted]
     for value, name in sorted(label.names.items()):
         index = wanted.get(name) or next(free for free in count(value) if free not in taken)
         if name not in wanted:

@@ -126,8 +126,9 @@ function scroll(reading, view, pixels) {
   }
 }
 
-/** What the tool does where it was clicked. */
-function pick(reading, voxel, positive) {
+/** What the tool does where it was clicked; what is painted with, clicks. */
+function pick(reading, voxel, plain) {
+  const positive = plain && reading.tool !== "eraser";
   const rule = positive && (reading.tool.startsWith("t") || reading.tool.startsWith("suv"));
   rule ? reading.threshold(voxel, reading.tool) : reading.clicked(voxel, positive);
 }
@@ -202,11 +203,13 @@ function plainKeys(reading, event) {
   const next = () => windows[(windows.findIndex((value) => value >= reading.window) + 1) % windows.length];
   const onView = event.target === document.body || event.target.matches("canvas");
   return {
-    ArrowUp: up,
-    ArrowDown: down,
-    ArrowLeft: along("across", 1),
-    ArrowRight: along("across", -1),
-    ...(onView && { Enter: () => pick(reading, [...reading.cross], !event.altKey) }),
+    ...(!event.target.matches("input[type=range]") && {
+      ArrowUp: up,
+      ArrowDown: down,
+      ArrowLeft: along("across", 1),
+      ArrowRight: along("across", -1),
+    }),
+    ...(onView && { Enter: () => event.repeat || pick(reading, [...reading.cross], !event.altKey) }),
     PageUp: step(10),
     PageDown: step(-10),
     "+": zoom(1.25),

@@ -93,7 +93,7 @@ export class Reading {
 
   setWindow(wanted) {
     const { low, step } = this.about.grid;
-    const end = Math.min(Math.max(wanted, step * 50), 2 * (low + step * 65535));
+    const end = Math.min(Math.max(wanted, step * 50), Math.max(2 * (low + step * 65535), ...this.windows));
     this.window = end;
     for (let stored = 0; stored < 65536; stored++) {
       this.grey[stored] = 255 - (255 * (low + step * stored)) / end;

@@ -21,11 +21,11 @@ export class Table {
     this.held = false; // rows stay while a press or the focus is on its way: replaced, they would lose it
     this.asked = null;
     this.shownId = null;
-    table.addEventListener("pointerdown", () => {
-      this.held = true;
+    table.addEventListener("pointerdown", (event) => {
+      this.held = event.button === 0;
     });
-    for (const ends of ["pointerup", "pointercancel"]) {
-      document.addEventListener(ends, () => this.held && this.#letGo());
+    for (const ends of ["pointerup", "pointercancel", "contextmenu", "blur"]) {
+      window.addEventListener(ends, () => this.held && this.#letGo());
     }
   }
 
@@ -91,9 +91,10 @@ export class Table {
     name.dataset.was = finding.name;
     name.title = finding.name;
     name.addEventListener("change", () => {
+      const pressed = this.held; // then the release lets go
       this.held = true;
       this.act.rename(finding.id, name.value.trim());
-      this.#letGo();
+      pressed || this.#letGo();
     });
     name.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === "Escape") {
