@@ -14,6 +14,9 @@ STRATEGIES = ("finetune", "consistency", "cpcl")
 SURE_NO = -30.0  # a logit whose probability is 0 in float32
 
 
+TargetIds = tuple[tuple[tuple[int, int], ...], ...]
+
+
 class RolloutLabel(NamedTuple):
     """What a rollout's logits are compared to.
 
@@ -25,7 +28,7 @@ class RolloutLabel(NamedTuple):
 
     targets: Tensor
     high_quality: Tensor
-    which: tuple[tuple[tuple[int, int], ...], ...] = ()
+    which: TargetIds = ()
 
 
 class Strategy(nn.Module, ABC):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from seganypet.evaluation.metrics import dice_per_click
 from seganypet.networks import save_network
-from seganypet.training.strategies import RolloutLabel
+from seganypet.training.strategies import RolloutLabel, TargetIds
 
 
 class DiceAtClicks(Metric):
@@ -41,7 +41,7 @@ class DiceAtClicks(Metric):
         self._of_target: dict[tuple[int, int], list[float]] = {}
 
     @reinit__is_reduced
-    def update(self, output: tuple[Tensor, Tensor, tuple[tuple[tuple[int, int], ...], ...]]) -> None:
+    def update(self, output: tuple[Tensor, Tensor, TargetIds]) -> None:
         logits, targets, which = output
         values = dice_per_click(logits, targets)[..., self.clicks].mean(-1).cpu()  # [B, T]
         self._sum += values.sum()
@@ -59,7 +59,7 @@ class DiceAtClicks(Metric):
         return float(self._sum / self._count)
 
 
-def _logits_and_targets(output: dict[str, Any]) -> tuple[Tensor, Tensor, tuple[tuple[tuple[int, int], ...], ...]]:
+def _logits_and_targets(output: dict[str, Any]) -> tuple[Tensor, Tensor, TargetIds]:
     label = output[CommonKeys.LABEL]
     if isinstance(label, RolloutLabel):
         return output[CommonKeys.PRED], label.targets, label.which

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, HTTPException
@@ -16,6 +14,7 @@ from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
+from lib.clicks.click_request import read_object
 from lib.http.start_page import PageState, page, policy
 from lib.http.start_state import page_state
 from lib.http.tokens import note_reader
@@ -25,7 +24,7 @@ from lib.store.datastore import FINAL, StudyStore
 from lib.store.kept_text import check_line
 from lib.store.label_quality import said_quality
 from lib.store.mask_files import mask_digest
-from lib.store.saved_targets import saved_by
+from lib.store.saved_targets import check_listed
 
 if TYPE_CHECKING:
     from lib.app import SegAnyPETApp
@@ -85,8 +84,8 @@ def save_as_final(
     """Keep the mask that was seen on the page as a final label, beside the targets that are there already.
 
     `seen` is the page's word for which mask that was: where its reader, or another, has clicked on since, nothing is
-    saved that nobody looked at. `saved` is what it listed as final, {name: seconds since 1970}: nothing
-    else is replaced.
+    saved that nobody looked at. `saved` is what it listed as final, {name: seconds since 1970}: nothing else
+    is replaced.
 
     Raises:
         BadRequest: no name, or a quality that is none.
@@ -103,6 +102,7 @@ def save_as_final(
     info = {"label": name, "model": app.options.model, "client_id": reader.strip(), "saved_from": "start page"}
     info |= {"quality": quality} if quality else {}
     said_quality(info)
+    listed = read_object(saved, "saved")
     store = app.datastore()
     if not isinstance(store, StudyStore):
         raise HTTPException(404, "this server's datastore keeps no last masks")
@@ -117,7 +117,7 @@ def save_as_final(
         raise HTTPException(404, f"there is no mask {label!r} of study {study_id!r} to save: click again and save then")
     if shown.shape != store.volume(study_id).shape:
         raise HTTPException(409, f"the files of study {study_id!r} have changed since {label!r} was shown: click again")
-    _check_saved(store.get_label_info(study_id, FINAL), name, saved)
+    check_listed(name, listed, store.get_label_info(study_id, FINAL))
     shown = store.last_masks.rename(shown, name)
     mask = shown.mask()
     changed = store.save_target(study_id, FINAL, mask, info)
@@ -125,20 +125,3 @@ def save_as_final(
     if mask_digest(mask) not in [one["after"] for one in changed if one["name"] == name]:
         said += "; where it overlaps another target, the lesion or the smaller one stays"
     return RedirectResponse("/?" + urlencode({"q": q, "said": said}), status_code=303)
-
-
-def _check_saved(info: Mapping[str, Any], name: str, saved: str) -> None:
-    """Refuse to replace a final target that the page did not list."""
-    there = next((entry for entry in info.get("targets", []) if entry["name"] == name), None)
-    if there is None:
-        return
-    by, at = saved_by(there, info)
-    try:
-        listed = json.loads(saved)[name]
-    except (ValueError, TypeError, KeyError):
-        listed = None
-    if listed != at:
-        day = time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
-        raise HTTPException(
-            409, f"{name!r} was saved by {by or 'somebody'} at {day}, which the page did not show: look and save again"
-        )

@@ -109,9 +109,30 @@ def check_replaced(name: str, digest: str, labels: NDArray[Any] | None, info: Ma
         raise HTTPException(409, f"{name!r} was deleted by somebody else; save yours again to keep it")
     made = {"name": name, "after": found}
     saved = (entry for entry in info["targets"] if any(made.items() <= one.items() for one in entry.get("changed", [])))
-    by, seconds = saved_by(next(saved, there or {}), info)
-    at, who = time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds)), by or "somebody"
-    raise HTTPException(409, f"{name!r} was saved by {who} at {at} in another form than you saw; nothing was changed")
+    told = _who_and_when(next(saved, there or {}), info)
+    raise HTTPException(409, f"{name!r} was saved by {told} in another form than you saw; nothing was changed")
+
+
+def check_listed(name: str, listed: Mapping[str, Any], info: Mapping[str, Any]) -> None:
+    """Refuse to replace a target that its reader's page did not list.
+
+    Args:
+        name: the target's.
+        listed: name → when it was saved, of those that the page listed.
+        info: what is said of the label map that is there.
+
+    Raises:
+        HTTPException: 409; the message says who saved the target that is there, and when.
+    """
+    there = next((entry for entry in info.get("targets", []) if entry["name"] == name), None)
+    if there is not None and listed.get(name) != saved_by(there, info)[1]:
+        told = _who_and_when(there, info)
+        raise HTTPException(409, f"{name!r} was saved by {told}, which the page did not show: look and save again")
+
+
+def _who_and_when(entry: Mapping[str, Any], info: Mapping[str, Any]) -> str:
+    by, seconds = saved_by(entry, info)
+    return f"{by or 'somebody'} at {time.strftime('%Y-%m-%d %H:%M', time.localtime(seconds))}"
 
 
 def _digest(mask: NDArray[np.bool_]) -> str:

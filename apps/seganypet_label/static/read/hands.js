@@ -114,15 +114,10 @@ function listenToView(reading, view) {
 
 /** A notch of a wheel is a slice, and so are some pixels of a trackpad. */
 function scroll(reading, view, pixels) {
-  if (Math.abs(pixels) >= SLICE) {
-    view.scrolled = 0;
-    reading.step(view, pixels > 0 ? -1 : 1);
-    return;
-  }
-  view.scrolled = Math.sign(pixels) === -Math.sign(view.scrolled || 0) ? pixels : (view.scrolled || 0) + pixels;
-  if (Math.abs(view.scrolled) >= SLICE) {
-    reading.step(view, view.scrolled > 0 ? -1 : 1);
-    view.scrolled = 0;
+  const scrolled = pixels * view.scrolled < 0 ? pixels : view.scrolled + pixels;
+  view.scrolled = Math.abs(scrolled) < SLICE ? scrolled : 0;
+  if (view.scrolled !== scrolled) {
+    reading.step(view, scrolled > 0 ? -1 : 1);
   }
 }
 

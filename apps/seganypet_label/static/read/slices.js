@@ -29,6 +29,7 @@ export class SliceView {
     this.shown = "";
     this.zoom = 1;
     this.pan = [0, 0];
+    this.scrolled = 0; // pixels of the wheel on the way to the next slice
   }
 
   /** Fit the canvas to its place on the screen; true where that changed. */
