@@ -9,7 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from seganypet.data.phantoms.anatomy import CONTEXT_NAMES, FIRST_LESION, LABELS, UPTAKE, VALUES, draw_uptakes
+from seganypet.data.phantoms.anatomy import CONTEXT_NAMES, FIRST_LESION, LABELS, UPTAKES, VALUES, draw_uptakes
 from seganypet.data.phantoms.body import Body
 from seganypet.data.phantoms.brain_pattern import paint_brain_pattern
 from seganypet.data.phantoms.canvas import Canvas
@@ -163,7 +163,7 @@ def render(
     """Finish a canvas whose organs are painted: texture, lesions, then the scanner's blur and noise."""
     if options.brain_pattern is not None and options.tracer == "fdg":
         paint_brain_pattern(canvas, options.brain_pattern, suv["brain"], rng)
-    add_texture(canvas)
+    add_texture(canvas, options.tracer)
     lesions = add_lesions(
         canvas,
         rng,
@@ -203,12 +203,12 @@ def label_names_of(labels: np.ndarray, lesions: Sequence[Lesion] = ()) -> dict[i
     return {int(value): names[int(value)] for value in present if value}
 
 
-def add_texture(canvas: Canvas) -> None:
-    """Vary the activity inside each tissue, slowly (over some 3 cm), by the tissue's `texture`."""
+def add_texture(canvas: Canvas, tracer: str = "fdg") -> None:
+    """Vary the activity inside each tissue, slowly (over some 3 cm), by the tissue's `texture` for that tracer."""
     spread = np.zeros(max(LABELS) + 1, dtype=np.float32)
     for value, name in LABELS.items():
         tissue = "lung" if name.startswith("lung") else name.rsplit("_", 1)[0] if name.startswith("kidney") else name
-        spread[value] = UPTAKE[tissue].texture if tissue in UPTAKE else 0.08
+        spread[value] = UPTAKES[tracer][tissue].texture if tissue in UPTAKES[tracer] else 0.08
     canvas.activity *= 1 + np.clip(spread[canvas.labels] * canvas.field(28.0), -0.6, 1.5)
 
 
