@@ -58,6 +58,8 @@ class NetworkSettings:
         drawn_masks: whether the weights were trained on boxes and contours as mask prompts, see `drawn_masks`; else a
             drawing reaches the network as a click.
         widths: channels of `compact` at strides 2, 4, 8 and 16: its size. Other architectures have their own.
+        own_weights: whether each finer rung of `compact` has an encoder and a decoder of its own; the transformer at
+            stride 16 serves all.
 
     Raises:
         ValueError: a value that is none of the above.
@@ -72,6 +74,7 @@ class NetworkSettings:
     first_answer_offset: float = 0.0
     drawn_masks: bool = False
     widths: tuple[int, ...] = (16, 32, 96, 192)
+    own_weights: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "finer", tuple(Rung(**r) if isinstance(r, dict) else r for r in self.finer))

@@ -27,6 +27,7 @@ def start_network(
     points: str | None = None,
     ladder: bool = True,
     drawn_masks: bool = False,
+    own_weights: bool | None = None,
 ) -> ClickNetwork:
     """A network to train: new, or with the weights and settings of a file.
 
@@ -39,6 +40,7 @@ def start_network(
         points: "accumulated" or "newest" clicks for the decoder; None keeps the architecture's or the file's way.
         ladder: False trains without finer rungs.
         drawn_masks: whether it will be trained on drawings as mask prompts, so that it is asked with them.
+        own_weights: True gives each finer rung of `compact` its own copy of the weights; None keeps the file's way.
 
     Raises:
         ValueError: the file holds another architecture.
@@ -47,8 +49,8 @@ def start_network(
     if network.settings.architecture != architecture:
         raise ValueError(f"{weights} holds {network.settings.architecture}, the run trains {architecture}")
     finer = (network.settings.finer or DEFAULT_SETTINGS[architecture].finer) if ladder else ()
-    if finer != network.settings.finer:
-        network = with_rungs(network, finer)
+    if finer != network.settings.finer or own_weights not in (None, network.settings.own_weights):
+        network = with_rungs(network, finer, own_weights=bool(own_weights))
     if drawn_masks:
         network.settings = replace(network.settings, drawn_masks=True)
     if points is not None:
