@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,15 @@ from numpy.typing import NDArray
 from lib.store.bad_request import BadRequest
 from lib.store.kept_files import keep, keep_a_copy, link, put_aside
 from lib.store.kept_text import check_kept, read_kept
-from lib.store.label_maps import named_segments, narrow, read_label_map
-from lib.store.label_quality import LOW, give_quality, said_quality
+from lib.store.label_maps import narrow, read_label_map
+from lib.store.label_quality import LOW, said_quality
 from lib.store.last_masks import LastMasks
 from lib.store.mask_files import nifti_bytes
+from lib.store.merged_label import merged_label
 from lib.store.names import LABEL_EXTENSIONS, extension_of, is_tag
-from lib.store.one_target import place_target
 from lib.store.owned_keys import check_label_info, check_save_info, sound_label_info
 from lib.store.reader import READER
-from lib.store.saved_targets import describe_targets, listed_targets, saved_by
+from lib.store.saved_targets import describe_targets, listed_targets
 from lib.store.study_list import StudyList
 from lib.store.volumes import Volumes
 from seganypet.data.label_reading import LabelMap
@@ -41,9 +42,6 @@ from seganypet.whole_file import whole_file
 logger = logging.getLogger(__name__)
 
 FINAL = DefaultLabelTag.FINAL.value
-CAME_FROM = ("clicks", "weights", "edited", "colour")  # of a target
-ASKED_OF_A_TARGET = ("replaces", "renames", "removed", "came_from")  # not kept beside a label
-SAID_OF_A_TARGET = (*CAME_FROM, "by", "at", "drawn_voxels", "changed")
 
 
 class StudyStore(StudyList):
@@ -140,7 +138,9 @@ class StudyStore(StudyList):
         while True:
             # reading, packing and measuring take half a second: no click waits for them, so none of it is locked
             before = self._label(study_id, tag)
-            merged = self._merged(study_id, tag, label, said, before, volume, quality)
+            old = self._kept_voxels(study_id, tag, before, volume) if before and said.get("label") else None
+            known, came_from = before.info if before else {}, partial(self.last_masks.came_from, study_id)
+            merged = merged_label(label, said, old, known, volume, quality, came_from)
             if isinstance(merged, list):
                 return merged
             labelled, info = merged
@@ -168,44 +168,6 @@ class StudyStore(StudyList):
 
     def _label_file(self, study_id: str, tag: str, label: DataModel) -> Path:
         return self.root / "labels" / tag / f"{study_id}{label.ext}"
-
-    def _merged(
-        self,
-        study_id: str,
-        tag: str,
-        label: LabelMap,
-        said: dict[str, Any],
-        before: DataModel | None,
-        volume: PetVolume,
-        quality: str,
-    ) -> tuple[NDArray[np.int16], dict[str, Any]] | list[dict[str, str]]:
-        """The label map to be kept and what is said of it; what was changed before where nothing is to be done."""
-        known: Mapping[str, Any] = before.info if before else {}
-        info = {key: value for key, value in said.items() if key not in ASKED_OF_A_TARGET}
-        mask, changed = label.voxels > 0, {}
-        if info.get("label"):
-            old = self._kept_voxels(study_id, tag, before, volume) if before else None
-            placed = place_target(mask, said, old, known, quality)
-            if isinstance(placed, list):
-                return placed
-            labelled, info["label_info"], known = placed.voxels, placed.label_info, placed.known
-            changed = {"changed": placed.changed}
-        else:
-            labelled, info["label_info"] = named_segments(label, said)
-        info |= describe_targets(labelled, info, known, volume)
-        give_quality(info, quality, known)
-        was, came_from = {entry["name"]: entry for entry in known.get("targets", [])}, said.get("came_from")
-        by, at = saved_by({}, info)
-        for entry in info["targets"]:
-            name = entry["name"]
-            if info.get("label") in (None, "", name) or name not in was:
-                saved = mask if info.get("label") == name else labelled == entry["idx"]
-                entry |= came_from or self.last_masks.came_from(study_id, name, saved)
-                mine = changed if info.get("label") == name else {}
-                entry |= {"by": by, "at": at, "drawn_voxels": int(saved.sum()), **mine}
-            else:  # another target was saved: what is said of this one stays
-                entry |= {key: was[name][key] for key in SAID_OF_A_TARGET if key in was[name]}
-        return labelled, info
 
     def _put_label(
         self, study_id: str, tag: str, content: bytes, info: dict[str, Any], before: DataModel | None

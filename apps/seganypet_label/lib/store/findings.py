@@ -10,11 +10,12 @@ import numpy as np
 from fastapi import HTTPException
 from numpy.typing import NDArray
 
-from lib.store.datastore import CAME_FROM, FINAL, StudyStore
+from lib.store.datastore import FINAL, StudyStore
 from lib.store.kept_files import PRIVATE
 from lib.store.kept_text import read_kept
 from lib.store.label_maps import read_label_map
 from lib.store.mask_files import mask_bits, mask_digest
+from lib.store.merged_label import CAME_FROM
 from lib.store.owned_keys import sound_label_info
 from lib.store.saved_targets import saved_by
 from seganypet.clicks.voxel_set import smallest_box
