@@ -12,7 +12,6 @@ flips.png and rules.md: what other thresholds H and ways of flipping would have 
 stopped: finished runs are kept, a broken one continues from its last epoch; the table names what is not finished.
 """
 
-import csv
 import json
 import shutil
 import subprocess
@@ -24,8 +23,6 @@ from typing import Any
 
 import fire
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
@@ -35,6 +32,7 @@ from seganypet.data.annotators import ANNOTATORS, write_low_quality
 from seganypet.data.targets import is_lesion
 from seganypet.evaluation.metrics import dice
 from seganypet.evaluation.report import TargetResult, evaluate_study
+from seganypet.evaluation.strategy_plots import plot_flips, plot_scores
 from seganypet.evaluation.strategy_table import CLICKS, RunScore, as_markdown, write_csv
 from seganypet.inference import ClickSegmenter
 from seganypet.networks import load_network
@@ -340,40 +338,6 @@ def write_rules(path: Path, weights: Path, noisy: Path, clean: Path, leave_out: 
             f"{left / max(wrong, 1):.2f} of before |"
         )
     path.write_text("\n".join(lines) + "\n")
-
-
-def plot_scores(scores: list[RunScore], arms: Sequence[str], path: Path) -> None:
-    """Dice per click of each arm, one axes a group, one line a seed."""
-    groups = sorted({one.group for one in scores})
-    figure = Figure(figsize=(4 * len(groups), 3.5), layout="constrained")
-    for axes, group in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups, strict=True):
-        for n, arm in enumerate(arms):
-            lines = [one.dice for one in scores if (one.strategy, one.group) == (arm, group)]
-            for line in lines:
-                axes.plot(CLICKS, line, color=f"C{n}", alpha=0.3)
-            if lines:
-                axes.plot(CLICKS, np.mean(lines, 0), color=f"C{n}", marker="o", label=arm)
-        axes.set(title=group, xlabel="clicks", ylabel="Dice", xticks=CLICKS)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper")
-    figure.savefig(path, dpi=120)
-
-
-def plot_flips(paths: list[Path], path: Path) -> None:
-    """The share of CPCL's flips that correct the label, by epoch, of each run."""
-    if not paths:
-        return
-    figure = Figure(figsize=(5, 3.5), layout="constrained")
-    axes = figure.subplots()
-    for file in paths:
-        rows = {int(row["epoch"]): row for row in csv.DictReader(file.open())}  # a resumed run repeats an epoch
-        flipped = {epoch: int(row["flipped_voxels"]) for epoch, row in rows.items()}
-        shares = [int(row["corrected_voxels"]) / flipped[epoch] if flipped[epoch] else np.nan
-                  for epoch, row in rows.items()]  # fmt: skip
-        axes.plot(list(rows), shares, marker="o", label=file.parent.name)
-    axes.set(xlabel="epoch", ylabel="share of flips that correct", ylim=(0, 1))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend()
-    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from scipy import ndimage
 from seganypet.data.phantoms import make_phantom
 from seganypet.data.phantoms.anatomy import FIRST_LESION, VALUES
 from seganypet.data.phantoms.canvas import Canvas
+from seganypet.data.phantoms.lesion_growth import Lesion, LesionGrowth, draw_volume
 from seganypet.data.phantoms.lesion_shapes import take_connected
 from seganypet.data.phantoms.lesion_sites import BESIDE, CLUSTER_SITES, SITES, Site
 from seganypet.data.phantoms.lesion_uptake import paint_uptake
-from seganypet.data.phantoms.lesions import Lesion, _Growth, draw_volume, situation_of
+from seganypet.data.phantoms.lesions import situation_of
 
 FINE = (4.0, 4.0, 4.0)
 
@@ -120,7 +121,7 @@ def test_take_connected_stops_at_what_is_not_allowed():
 
 def test_a_cluster_stands_3_to_20_mm_apart_and_is_alike():
     canvas = slab("muscle", (60, 60, 60), 2.0)
-    growth = _Growth(canvas, np.random.default_rng(4), np.bincount(canvas.labels.ravel(), minlength=FIRST_LESION))
+    growth = LesionGrowth(canvas, np.random.default_rng(4), np.bincount(canvas.labels.ravel(), minlength=FIRST_LESION))
     for seed in range(40):  # until the site that the slab lies in is drawn, and has room
         growth.rng = np.random.default_rng(seed)
         growth.cluster(6)
@@ -148,7 +149,7 @@ def slab(tissue, shape, step):
 def test_a_mass_does_not_fill_the_gaps_between_organs():
     canvas = slab("liver", (60, 60, 60), 4.0)
     canvas.labels[28:31] = VALUES["muscle"]  # a sheet of 12 mm
-    growth = _Growth(canvas, np.random.default_rng(0), np.bincount(canvas.labels.ravel(), minlength=FIRST_LESION))
+    growth = LesionGrowth(canvas, np.random.default_rng(0), np.bincount(canvas.labels.ravel(), minlength=FIRST_LESION))
     site = Site("wall", ("muscle",), (0.2, 500), 1.0)
     assert not growth._grow(site, (29, 30, 30), 200.0)
     assert growth._grow(site, (29, 30, 30), 1.0)

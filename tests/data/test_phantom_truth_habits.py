@@ -9,7 +9,7 @@ from scipy import ndimage
 from seganypet.data import read_data_list, write_cohort
 from seganypet.data.phantoms import Phantom, make_phantom
 from seganypet.data.phantoms.anatomy import VALUES
-from seganypet.data.phantoms.lesions import Lesion
+from seganypet.data.phantoms.lesion_growth import Lesion
 from seganypet.data.phantoms.truth_habits import HABITS, contour_by_habit
 
 

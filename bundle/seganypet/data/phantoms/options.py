@@ -9,8 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from seganypet.data.phantoms.canvas import Canvas, Region
+from seganypet.data.phantoms.lesion_growth import Lesion
 from seganypet.data.phantoms.lesion_maps import LesionMap
-from seganypet.data.phantoms.lesions import Lesion
 
 MOST_VOXELS = 8_000_000  # of a region
 _SMALLEST_MM = 60.0

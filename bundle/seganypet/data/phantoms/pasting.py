@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from seganypet.data.phantoms.anatomy import FIRST_LESION, VALUES, lesion_name
-from seganypet.data.phantoms.lesions import Lesion
+from seganypet.data.phantoms.lesion_growth import Lesion
 from seganypet.data.phantoms.phantom import Phantom
 
 _AIR_SUV = 0.12

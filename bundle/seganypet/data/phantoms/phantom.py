@@ -13,7 +13,8 @@ from seganypet.data.phantoms.anatomy import CONTEXT_NAMES, FIRST_LESION, LABELS,
 from seganypet.data.phantoms.body import Body
 from seganypet.data.phantoms.brain_pattern import paint_brain_pattern
 from seganypet.data.phantoms.canvas import Canvas
-from seganypet.data.phantoms.lesions import Lesion, add_lesions
+from seganypet.data.phantoms.lesion_growth import Lesion
+from seganypet.data.phantoms.lesions import add_lesions
 from seganypet.data.phantoms.options import PLAIN, Options, region_around
 from seganypet.data.phantoms.organs import paint_organs
 from seganypet.data.phantoms.patient import Patient, draw_patient

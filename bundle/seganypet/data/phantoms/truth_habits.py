@@ -10,7 +10,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from seganypet.data.phantoms.anatomy import FIRST_LESION, LABELS
-from seganypet.data.phantoms.lesions import Lesion
+from seganypet.data.phantoms.lesion_growth import Lesion
 from seganypet.data.phantoms.phantom import Phantom
 
 HABITS = {"painted": 0.4, "half_maximum": 0.15, "suv_4": 0.15, "gradient_edge": 0.15, "generous": 0.15}
