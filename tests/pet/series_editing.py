@@ -19,3 +19,13 @@ def edit(folder: Path, change: Callable[[pydicom.Dataset], None], *, only: int |
             dataset = pydicom.dcmread(path)
             change(dataset)
             dataset.save_as(path)
+
+
+def assign(keyword: str, value: object) -> Callable[[pydicom.Dataset], None]:
+    """A change for `edit`: one element gets a value."""
+    return lambda dataset: setattr(dataset, keyword, value)
+
+
+def remove(keyword: str) -> Callable[[pydicom.Dataset], None]:
+    """A change for `edit`: one element goes."""
+    return lambda dataset: delattr(dataset, keyword)
