@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from seganypet.networks import NetworkSettings, Rung, build_network, load_network, save_network, with_rungs
+from seganypet.training import start_network
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,21 @@ def test_a_rung_s_own_weights_change_nothing_before_they_are_trained_and_nothing
         assert again.settings.own_weights
         for window in windows:
             torch.testing.assert_close(again(*window), own(*window), atol=0.05, rtol=0.01)  # float16 in the file
+
+
+def test_a_rung_s_own_weights_do_not_get_lost(plain, tmp_path):
+    own = with_rungs(plain, [Rung(1.5, 48)], own_weights=True)
+    with torch.no_grad():
+        own.finer_decoders[0].head.bias += 1.0
+    save_network(own, tmp_path / "model.pt")
+    for asked in (None, True):
+        again = start_network(weights=tmp_path / "model.pt", own_weights=asked)
+        torch.testing.assert_close(again.finer_decoders[0].head.bias, own.finer_decoders[0].head.bias)
+    with pytest.raises(ValueError, match="each finer rung of these weights has its own"):
+        start_network(weights=tmp_path / "model.pt", own_weights=False)
+    assert start_network(weights=tmp_path / "model.pt", ladder=False).rungs == (Rung(3.0, 80, "grid"),)
+    with pytest.raises(ValueError, match="are compact's, not 'vit_b's"):
+        NetworkSettings("vit_b", own_weights=True)
 
 
 def test_a_rung_s_own_weights_share_the_transformer(plain):

@@ -98,8 +98,10 @@ def with_rungs(net: ClickNetwork, finer: Sequence[Rung], *, own_weights: bool = 
         own_weights: whether each of them gets its own copy of the weights; it answers as before until it is trained.
 
     Raises:
-        ValueError: rungs that the architecture cannot have.
+        ValueError: rungs that the architecture cannot have; or rungs that are to share what each has of its own.
     """
+    if net.settings.own_weights and finer and not own_weights:
+        raise ValueError("each finer rung of these weights has its own; they cannot become shared ones")
     settings = replace(net.settings, finer=tuple(finer), own_weights=own_weights)
     wider = build_network(net.settings.architecture, settings)
     own, old = wider.state_dict(), net.state_dict()

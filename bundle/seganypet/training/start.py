@@ -43,14 +43,15 @@ def start_network(
         own_weights: True gives each finer rung of `compact` its own copy of the weights; None keeps the file's way.
 
     Raises:
-        ValueError: the file holds another architecture.
+        ValueError: the file holds another architecture, or weights that the rungs are to share and do not.
     """
     network = build_network(architecture) if weights is None else load_network(weights)
     if network.settings.architecture != architecture:
         raise ValueError(f"{weights} holds {network.settings.architecture}, the run trains {architecture}")
     finer = (network.settings.finer or DEFAULT_SETTINGS[architecture].finer) if ladder else ()
-    if finer != network.settings.finer or own_weights not in (None, network.settings.own_weights):
-        network = with_rungs(network, finer, own_weights=bool(own_weights))
+    own = bool(finer) and (network.settings.own_weights if own_weights is None else own_weights)
+    if (finer, own) != (network.settings.finer, network.settings.own_weights):
+        network = with_rungs(network, finer, own_weights=own)
     if drawn_masks:
         network.settings = replace(network.settings, drawn_masks=True)
     if points is not None:
