@@ -87,7 +87,7 @@ class NetworkSettings:
         if len(self.widths) != 4 or any(width < 8 or width % 8 for width in self.widths) or self.widths[3] % 32:
             raise ValueError(f"widths must be four multiples of 8, the last of 32, got {list(self.widths)}")
         if self.own_weights and self.architecture != "compact":
-            raise ValueError(f"rungs with weights of their own are compact's, not {self.architecture!r}'s")
+            raise ValueError(f"rungs with weights of their own are compact's, not those of {self.architecture!r}")
         for name, allowed in (
             ("architecture", ARCHITECTURES),
             ("normalisation", NORMALISATIONS),
