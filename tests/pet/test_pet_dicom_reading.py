@@ -73,6 +73,12 @@ def test_dicom_without_preamble(axial_series, suv):
     np.testing.assert_allclose(read_pet(axial_series).suv, suv, atol=2e-4)
 
 
+def test_dicom_whose_preamble_alone_is_missing(axial_series, suv):
+    for path in axial_series.iterdir():
+        path.write_bytes(path.read_bytes()[132:])
+    np.testing.assert_allclose(read_pet(axial_series).suv, suv, atol=2e-4)
+
+
 def test_two_series_are_listed_and_one_is_chosen(axial_series, suv):
     write_pet_dicom_series(suv / 2, AXIAL, axial_series / "late", scan=SyntheticScan(description="PET late"))
     series = find_pet_series(axial_series)

@@ -55,6 +55,23 @@ def test_intercept_and_signed_pixels(axial_series, suv):
     np.testing.assert_allclose(read_pet(axial_series).suv, suv, atol=2e-4)
 
 
+@pytest.mark.parametrize("slope", ["0", "-0.5"])
+def test_a_slope_that_loses_uptake_or_turns_it_around_is_refused(axial_series, slope):
+    edit(axial_series, assign("RescaleSlope", slope), only=4)
+    with pytest.raises(PetReadError, match=r"RescaleSlope \(0028,1053\) is -?0.* in slice_0004.dcm, .* above zero"):
+        read_pet(axial_series)
+
+
+def test_an_empty_slice_may_have_no_slope(axial_series, suv):
+    def empty(dataset):
+        dataset.PixelData, dataset.RescaleSlope = bytes(len(dataset.PixelData)), "0"
+
+    edit(axial_series, empty, only=0)
+    volume = read_pet(axial_series)
+    assert not volume.suv[:, :, 0].any()
+    np.testing.assert_allclose(volume.suv[:, :, 1:], suv[:, :, 1:], atol=2e-4)
+
+
 def compressed(dataset: pydicom.Dataset, codec: str, folder) -> None:
     """Replace the pixels by compressed ones, as GDCM or pydicom encodes them."""
     if codec == "RLE":

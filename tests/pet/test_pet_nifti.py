@@ -76,6 +76,7 @@ def test_sidecar_gives_suv_by_hand(tmp_path, values):
         ({"Units": "kBq/mL"}, 0.5),
         ({"InjectedRadioactivityUnits": "kBq"}, 0.5),
         ({"TracerRadionuclide": "18F"}, 1 / 2000),
+        ({"TracerRadionuclide": "Fluorine-18", "RadionuclideHalfLife": None}, 1 / 2000),
         ({"TracerRadionuclide": "unheard-of", "RadionuclideHalfLife": 3293.1}, 1 / 1000),
         ({"BodyWeight": None, "PatientWeight": 150}, 1 / 1000),
     ],
@@ -98,6 +99,36 @@ def test_units_are_converted_once_whoever_says_them(tmp_path, values, said, unit
     np.testing.assert_allclose(volume.voxels, stored * (1000 if units == "kBq/mL" else 1), rtol=1e-6)
     with pytest.raises(SuvUnavailableError, match=r"would be .*values were taken as .* as said; by the sidecar"):
         _ = volume.suv
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".NII.GZ"])
+def test_a_sidecar_beside_any_kind_of_file(tmp_path, values, ending):
+    """Stored in kBq/mL, which without the sidecar would pass for SUV."""
+    small = tmp_path / f"pet{ending.lower()}"
+    sitk.WriteImage(sitk.GetImageFromArray((values * 2).transpose(2, 1, 0)), str(small))
+    path = small.rename(tmp_path / f"pet{ending}") if ending == ".NII.GZ" else small
+    (tmp_path / "pet.json").write_text(json.dumps(SIDECAR | {"Units": "kBq/mL"}))
+    np.testing.assert_allclose(read_pet(path).suv, values, rtol=1e-6)
+
+
+def test_a_sidecar_with_a_byte_order_mark(tmp_path, values):
+    path = write(tmp_path, values * 2000)
+    (tmp_path / "pet.json").write_bytes(json.dumps(SIDECAR).encode("utf-8-sig"))
+    np.testing.assert_allclose(read_pet(path).suv, values, rtol=1e-6)
+
+
+def test_negative_values_are_no_suv(tmp_path, values):
+    volume = read_pet(write(tmp_path, -values))
+    assert volume.units == "unknown"
+    assert "no voxel is above zero" in volume.suv_provenance.reason
+
+
+def test_an_unknown_code_of_the_unit_counts_as_none(tmp_path, values):
+    path = write(tmp_path, values, "pet.nii")
+    content = bytearray(path.read_bytes())
+    content[123] = 7  # xyzt_units
+    path.write_bytes(content)
+    assert read_pet(path).spacing_mm == pytest.approx(np.linalg.norm(AFFINE[:3, :3], axis=0))
 
 
 def test_a_caller_goes_before_a_wrong_sidecar(tmp_path, values):
@@ -133,6 +164,14 @@ def test_kilobecquerels_without_a_dose_become_becquerels(tmp_path, values):
         ({"ImageDecayCorrected": False}, "ImageDecayCorrected is false"),
         ({"Units": "cps"}, "'cps'"),
         ({"InjectedRadioactivityUnits": "mCi"}, "'mCi'"),
+        ({"BodyWeight": "75"}, "BodyWeight of the sidecar is '75', no number"),
+        ({"TracerRadionuclide": "Unobtainium-18"}, "'Unobtainium-18' of the sidecar is none of F18"),
+        ({"TracerRadionuclide": None}, "RadionuclideHalfLife or TracerRadionuclide is missing"),
+        (
+            {"ImageDecayCorrectionTime": 2986200},
+            "2986200 s of the sidecar lies 454 half-lives after",
+        ),
+        ({"ImageDecayCorrected": "false"}, "ImageDecayCorrected is false"),
     ],
 )
 def test_sidecar_that_does_not_suffice_names_the_field(tmp_path, values, change, message):
@@ -235,6 +274,18 @@ def test_a_file_that_says_two_places_lies_where_the_viewers_show_it(tmp_path, ca
     assert "two places that are 30.0 mm apart" in caplog.text
     mask = write_mask_nifti(np.ones(volume.shape, np.uint8), volume, tmp_path / "mask.nii.gz")
     assert sitk.ReadImage(str(mask)).GetOrigin() == pytest.approx(viewer.GetOrigin(), abs=1e-3)
+
+
+def test_a_file_that_says_no_place_lies_where_the_viewers_guess_it(tmp_path, caplog):
+    path = tmp_path / "none.nii"
+    image = nib.Nifti1Image(np.ones((6, 5, 4), np.float32), None)
+    image.header.set_zooms((4, 4, 3))
+    nib.save(image, path)
+    volume = read_pet(path)
+    viewer = sitk.ReadImage(str(path))
+    in_viewer = np.array(viewer.TransformIndexToPhysicalPoint((3, 2, 1))) * (-1, -1, 1)
+    np.testing.assert_allclose((volume.affine @ (3, 2, 1, 1))[:3], in_viewer, atol=1e-3)
+    assert "neither sform nor qform" in caplog.text
 
 
 def test_rounding_between_two_forms_is_nothing_to_say(tmp_path, caplog):

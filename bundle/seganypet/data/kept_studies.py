@@ -18,8 +18,8 @@ from seganypet.data.data_list import Entry, read_data_list
 from seganypet.data.studies import LoadStudy, WorkingStudy
 from seganypet.networks.settings import NetworkSettings
 from seganypet.pet.bids_sidecar import sidecar_of
-from seganypet.pet.nifti import NIFTI_SUFFIXES
 from seganypet.pet.series_listing import files_under
+from seganypet.pet.suffixes import NIFTI_SUFFIXES
 from seganypet.whole_file import whole_file
 
 logger = logging.getLogger(__name__)

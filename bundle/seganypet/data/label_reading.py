@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from seganypet.pet import PetVolume
 from seganypet.pet.axes import LPS_RAS, itk_affine
-from seganypet.pet.nifti import NIFTI_SUFFIXES, checked, open_nifti
-from seganypet.pet.read import ITK_SUFFIXES, META_SUFFIXES, NRRD_SUFFIXES
+from seganypet.pet.nifti import checked, open_nifti
 from seganypet.pet.segment_codes import is_lesion
+from seganypet.pet.suffixes import ITK_SUFFIXES, META_SUFFIXES, NIFTI_SUFFIXES, NRRD_SUFFIXES
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from seganypet.pet.errors import SuvUnavailableError
+from seganypet.pet.injection import LONGEST_WAIT_HALF_LIVES
+from seganypet.pet.suffixes import ITK_SUFFIXES, NIFTI_SUFFIXES
 from seganypet.pet.volume import SUVBW, SuvProvenance
 
 # half-lives in seconds, Bureau International des Poids et Mesures, Monographie-5 tables (rounded)
@@ -27,6 +29,17 @@ HALF_LIFE_S = {
     "ZR89": 282280.0,
     "RB82": 76.4,
     "I124": 360806.4,
+}
+ELEMENTS = {
+    "FLUORINE": "F",
+    "CARBON": "C",
+    "NITROGEN": "N",
+    "OXYGEN": "O",
+    "GALLIUM": "GA",
+    "COPPER": "CU",
+    "ZIRCONIUM": "ZR",
+    "RUBIDIUM": "RB",
+    "IODINE": "I",
 }
 _BQML_PER = {"bq/ml": 1.0, "bqml": 1.0, "kbq/ml": 1e3, "mbq/ml": 1e6}
 _PER_BQ = {"bq": 1.0, "kbq": 1e3, "mbq": 1e6, "gbq": 1e9}
@@ -50,10 +63,12 @@ class SidecarSuv:
     provenance: SuvProvenance
 
 
-def sidecar_of(nifti: Path) -> Path | None:
-    """The JSON beside a NIfTI: same name, .json for .nii or .nii.gz. None where there is none."""
-    stem = nifti.name.removesuffix(".gz").removesuffix(".nii")
-    candidate = nifti.with_name(f"{stem}.json")
+def sidecar_of(image: Path) -> Path | None:
+    """The JSON beside a NIfTI, NRRD or MetaImage: same name, .json for its ending. None where there is none."""
+    endings = [end for end in (*NIFTI_SUFFIXES, *ITK_SUFFIXES) if image.name.lower().endswith(end)]
+    if not endings:
+        return None
+    candidate = image.with_name(f"{image.name[: -len(max(endings, key=len))]}.json")
     return candidate if candidate.is_file() else None
 
 
@@ -66,7 +81,7 @@ def sidecar_suv(path: Path) -> SidecarSuv | None:
         ValueError: the file is not a JSON object.
     """
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors put a byte order mark
     except ValueError as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(fields, dict):
@@ -88,7 +103,7 @@ def sidecar_suv(path: Path) -> SidecarSuv | None:
 def _suv_per_bqml(fields: dict[str, Any], units: str) -> tuple[float, dict[str, str], tuple[str, ...]]:
     if units not in _BQML_PER:
         raise SuvUnavailableError(f"Units {fields['Units']!r} of the sidecar is neither Bq/mL nor SUV")
-    if fields.get("ImageDecayCorrected") is False:
+    if str(fields.get("ImageDecayCorrected")).lower() == "false":
         raise SuvUnavailableError("ImageDecayCorrected is false: frames would have to be corrected one by one")
     used: dict[str, str] = {}
 
@@ -102,6 +117,8 @@ def _suv_per_bqml(fields: dict[str, Any], units: str) -> tuple[float, dict[str, 
                     raise SuvUnavailableError(f"{name} of the sidecar is {value}")
                 used[name] = str(value)
                 return float(value)
+            if value is not None:
+                raise SuvUnavailableError(f"{name} of the sidecar is {value!r}, no number")
         raise SuvUnavailableError(f"{' or '.join(names)} is missing in the sidecar")
 
     weight_g = 1000.0 * number("BodyWeight", "PatientWeight")
@@ -116,17 +133,32 @@ def _suv_per_bqml(fields: dict[str, Any], units: str) -> tuple[float, dict[str, 
     elapsed_s = number("ImageDecayCorrectionTime", positive=False) - number("InjectionStart", positive=False)
     if elapsed_s < 0:
         raise SuvUnavailableError("ImageDecayCorrectionTime lies before InjectionStart in the sidecar")
-    nuclide = _nuclide(str(fields.get("TracerRadionuclide", "")))
-    if "RadionuclideHalfLife" not in fields and nuclide in HALF_LIFE_S:
+    nuclide = _nuclide(str(fields.get("TracerRadionuclide") or ""))
+    if fields.get("RadionuclideHalfLife") is not None:
+        half_life_s = number("RadionuclideHalfLife")
+    elif nuclide in HALF_LIFE_S:
         half_life_s = HALF_LIFE_S[nuclide]
         used["TracerRadionuclide"] = str(fields["TracerRadionuclide"])
+    elif nuclide:
+        raise SuvUnavailableError(
+            f"TracerRadionuclide {fields['TracerRadionuclide']!r} of the sidecar is none of {', '.join(HALF_LIFE_S)}; "
+            "RadionuclideHalfLife is missing"
+        )
     else:
-        half_life_s = number("RadionuclideHalfLife", "TracerRadionuclide")
+        raise SuvUnavailableError("RadionuclideHalfLife or TracerRadionuclide is missing in the sidecar")
+    if elapsed_s > LONGEST_WAIT_HALF_LIVES * half_life_s:
+        raise SuvUnavailableError(
+            f"ImageDecayCorrectionTime {used['ImageDecayCorrectionTime']} s of the sidecar lies "
+            f"{elapsed_s / half_life_s:.0f} half-lives after InjectionStart {used['InjectionStart']} s"
+        )
     dose_bq = dose * _PER_BQ[dose_units.lower()] * math.exp(-math.log(2.0) * elapsed_s / half_life_s)
     return weight_g / dose_bq, used, notes
 
 
 def _nuclide(name: str) -> str:
-    """ "F18" for "F18", "18F", "F-18" and "[18F]"."""
+    """ "F18" for "F18", "18F", "F-18", "[18F]" and "Fluorine-18"; empty where no nuclide is named."""
     letters, digits = re.search("[A-Za-z]+", name), re.search("[0-9]+", name)
-    return f"{letters.group().upper()}{digits.group()}" if letters and digits else name
+    if not (letters and digits):
+        return name.strip()
+    element = letters.group().upper()
+    return f"{ELEMENTS.get(element, element)}{digits.group()}"

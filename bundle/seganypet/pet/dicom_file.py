@@ -44,9 +44,9 @@ def read_dicom(path: str | Path, *, pixels: bool = True, only: list[str] | None 
 
 
 def has_preamble(path: str | Path) -> bool | None:
-    """True for a DICOM file, False for a bare data set that starts with group 0008, None for anything else."""
+    """True for a DICOM file, False for one that starts with its group 0002 or, a bare data set, 0008; else None."""
     with open(path, "rb") as file:
         start = file.read(132)
     if start[128:] == b"DICM":
         return True
-    return False if len(start) == 132 and start[:2] == b"\x08\x00" else None
+    return False if len(start) == 132 and start[:2] in (b"\x02\x00", b"\x08\x00") else None

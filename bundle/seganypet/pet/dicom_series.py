@@ -186,17 +186,23 @@ def _rescaled_pixels(data: FileDataset, path: Path) -> NDArray[np.float64]:
         raise PetReadError(f"{path}: {named('PixelData')} cannot be read: {error}") from error
     if got == 0 or (got < expected and not syntax.is_encapsulated):
         raise PetReadError(f"{path} is truncated: {got} of {expected} bytes of {named('PixelData')} are there")
-    if syntax.is_encapsulated and syntax != RLELossless:
-        return _decompressed(path, (rows, columns), syntax.name)
-    try:
-        stored = data.pixel_array
-    except (*BROKEN, RuntimeError) as error:
-        raise PetReadError(f"{path}: its pixels cannot be read: {error}") from error
     slope, intercept = (
         _numbers(data, keyword, 1, path.name)[0] if header_text(data, keyword) is not None else default
         for keyword, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
     )
-    return stored * slope + intercept
+    if syntax.is_encapsulated and syntax != RLELossless:
+        pixels = _decompressed(path, (rows, columns), syntax.name)
+    else:
+        try:
+            stored = data.pixel_array
+        except (*BROKEN, RuntimeError) as error:
+            raise PetReadError(f"{path}: its pixels cannot be read: {error}") from error
+        if slope == 0 and not stored.any():
+            slope = 1.0  # an empty slice, whose slope says nothing
+        pixels = stored * slope + intercept
+    if slope <= 0:
+        raise PetReadError(f"{named('RescaleSlope')} is {slope:g} in {path.name}, it must be above zero")
+    return pixels
 
 
 def _decompressed(path: Path, shape: tuple[int, int], syntax: str) -> NDArray[np.float64]:

@@ -21,11 +21,11 @@ from seganypet.pet.axes import itk_affine
 from seganypet.pet.bids_sidecar import SidecarSuv, sidecar_of, sidecar_suv
 from seganypet.pet.errors import PetReadError, SuvUnavailableError
 from seganypet.pet.plausibility import body_mean, check_mean_suv
+from seganypet.pet.suffixes import NIFTI_SUFFIXES
 from seganypet.pet.volume import SUVBW, PetSource, PetVolume, SuvProvenance
 
 logger = logging.getLogger(__name__)
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
 # The hottest bladders and injection sites stay below this as SUV; a whole body in Bq/mL lies far above it.
 LARGEST_PLAUSIBLE_SUV = 1000.0
 _UNITS = {
@@ -182,9 +182,9 @@ def open_nifti(path: Path) -> tuple[Any, NDArray[np.float64]]:
     """A NIfTI as nibabel opens it, its voxels not read yet, and 4×4, voxel → RAS mm, as the viewers see it."""
     image = _opened(path)
     affine = np.array(_geometry(image, path), dtype=np.float64)
-    affine[:3] *= _MM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1.0)
+    affine[:3] *= _mm_per_unit(image)
     if not int(image.header["sform_code"]) and not int(image.header["qform_code"]):
-        logger.warning("%s has neither sform nor qform: orientation is a guess, spacing from pixdim", path)
+        logger.warning("%s has neither sform nor qform: orientation is ITK's guess, spacing from pixdim", path)
     return image, affine
 
 
@@ -236,24 +236,40 @@ def _geometry(image: Any, path: Path) -> NDArray[np.float64]:
     """The affine of a NIfTI in its own unit, as the viewers see it.
 
     A file may say where it lies twice, and nibabel takes one (sform), ITK, and so Slicer, the other (qform, unless only
-    the sform is coded). Where they differ, ITK's is taken, so that what is clicked, shown and saved lies in one place.
+    the sform is coded). Where they differ, ITK's is taken, so that what is clicked, shown and saved lies in one place;
+    and so where it says none, since their guesses differ, too.
     """
     header = image.header
-    if not (int(header["sform_code"]) and int(header["qform_code"])):
+    said = [bool(int(header[code])) for code in ("sform_code", "qform_code")]
+    if not any(said):
+        return _itk_geometry_in_unit(image, path)
+    if not all(said):
         return image.affine
     sform, qform = header.get_sform(), header.get_qform()
     corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * [*image.shape[:3], 1]
     apart = float(np.abs((sform - qform) @ corners.T).max())
     if apart <= ODD_GEOMETRY_MM:
         return image.affine
-    as_itk = itk_geometry(path)
     logger.warning(
         "%s says two places that are %.1f mm apart, sform and qform: ITK's choice is taken, as viewers do", path, apart
     )
+    return _itk_geometry_in_unit(image, path)
+
+
+def _itk_geometry_in_unit(image: Any, path: Path) -> NDArray[np.float64]:
+    """ITK's affine in the file's own unit, nibabel's where ITK refuses it."""
+    as_itk = itk_geometry(path)
     if as_itk is None:
         return image.affine
-    as_itk[:3] /= _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
+    as_itk[:3] /= _mm_per_unit(image)
     return as_itk
+
+
+def _mm_per_unit(image: Any) -> float:
+    try:
+        return _MM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1.0)
+    except KeyError:  # a code that NIfTI does not know
+        return 1.0
 
 
 def itk_geometry(path: Path) -> NDArray[np.float64] | None:

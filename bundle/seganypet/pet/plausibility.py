@@ -93,9 +93,11 @@ def check_mean_suv(voxels: NDArray[np.floating], notes: list[str]) -> None:
     """Hold the body's mean SUV against what it is by definition, about 1.
 
     Raises:
-        SuvUnavailableError: it is off by a factor that no part of a body explains.
+        SuvUnavailableError: it is off by a factor that no part of a body explains, or all uptake is negative.
     """
     mean = body_mean(voxels)
+    if mean is None and voxels.min(initial=0.0) < 0:
+        raise SuvUnavailableError("no voxel is above zero and some are below: these are no SUV")
     if mean is None or ODD_MEAN_SUV[0] <= mean <= ODD_MEAN_SUV[1]:
         return
     said = f"the mean SUV of what is in the scan would be {mean:.3g}; over a whole body it is about 1"

@@ -11,15 +11,12 @@ import SimpleITK as sitk
 from seganypet.pet.axes import itk_affine
 from seganypet.pet.dicom_series import read_series
 from seganypet.pet.errors import PetReadError
-from seganypet.pet.nifti import NIFTI_SUFFIXES, read_nifti, with_units
+from seganypet.pet.nifti import read_nifti, with_units
 from seganypet.pet.series_listing import PetSeries, file_header, files_under, group_series
+from seganypet.pet.suffixes import ITK_SUFFIXES, NIFTI_SUFFIXES
 from seganypet.pet.volume import PetVolume
 
 logger = logging.getLogger(__name__)
-
-NRRD_SUFFIXES = (".nrrd", ".nhdr")
-META_SUFFIXES = (".mha", ".mhd")
-ITK_SUFFIXES = (*NRRD_SUFFIXES, *META_SUFFIXES)
 
 
 def read_pet(path: str | Path, *, series_uid: str | None = None, units: str | None = None) -> PetVolume:
