@@ -1,8 +1,9 @@
 """The one moment that a series was corrected to, where SeriesTime is a later reconstruction's (START)."""
 
 import pytest
-from suv_headers import BQML, FACTOR, factors_of, reason_of
+from suv_headers import BQML, FACTOR, factors_of, header, reason_of
 
+from seganypet.pet import SuvUnavailableError, suv_factors
 from seganypet.pet.decay import average_count_time_s
 
 # two beds of 240 s; SeriesTime half an hour after the scan. F-18, so that the mean count lies at 119.8 s
@@ -57,3 +58,30 @@ def test_what_gives_no_one_reference_is_refused_with_both_fields():
 
 def test_a_series_time_before_the_acquisition_is_the_reference():
     assert factors_of([BQML])[0] == pytest.approx(FACTOR)
+
+
+def test_half_a_second_of_rounding_is_not_a_later_reconstruction():
+    found = factors_of([BQML | {"AcquisitionTime": "115959.999995"}])
+    assert found[0] == pytest.approx(FACTOR)
+    assert "SeriesTime (START)" in found.rule
+
+
+def test_frames_that_say_another_reference_than_the_series_are_a_note():
+    frame = {"ActualFrameDuration": "240000", "RadionuclideHalfLife": str(HALF_LIFE), "AcquisitionTime": "123000"}
+    agreeing = BQML | frame | {"FrameReferenceTime": f"{1000 * (1800 + MEAN_COUNT):.3f}"}  # counted from 12:00
+    assert factors_of([agreeing]).notes == ()
+    other = factors_of([BQML | frame | {"FrameReferenceTime": f"{1000 * MEAN_COUNT:.3f}"}])
+    assert list(other) == pytest.approx(list(factors_of([agreeing])))  # by the standard all the same
+    (said,) = other.notes
+    assert "SeriesTime (0008,0031) 120000" in said
+    assert "by FrameReferenceTime (0054,1300) that is 12:30:00, which makes SUV 1.21 times as high" in said
+    assert not any(name.startswith("FrameReferenceTime") for name in other.tags)
+
+
+def test_ge_s_scan_time_after_the_frames_is_refused():
+    def scanned(time):
+        return [header(BQML, private=((0x0009, "GEMS_PETD_01", 0x0D, "DT", f"20250301{time}"),))]
+
+    assert list(suv_factors(scanned("120000.00"))) == pytest.approx([FACTOR])
+    with pytest.raises(SuvUnavailableError, match=r"GEScanDateTime.*20250301123000.* 30.0 min after AcquisitionTime"):
+        suv_factors(scanned("123000.00"))

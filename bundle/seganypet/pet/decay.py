@@ -14,6 +14,8 @@ from seganypet.pet.injection import LONGEST_WAIT_HALF_LIVES, injection_moment, m
 
 ONE_REFERENCE_HALF_LIVES = 1.5e-3
 """References of a series that are apart by less are one: a thousandth in SUV, ten seconds for F-18."""
+SAME_SECOND = timedelta(seconds=1)
+"""Times of one moment differ by rounding: "123514.999995" and "123515"."""
 
 
 def average_count_time_s(duration_s: ArrayLike, half_life_s: float) -> NDArray[np.float64]:
@@ -47,7 +49,7 @@ def dose_left(headers: SeriesHeaders, correction: str, notes: list[str]) -> tupl
         raise SuvUnavailableError(f"{named('DecayCorrection')} is {correction!r}, not START, ADMIN or NONE")
     half_life_s = headers.number("RadionuclideHalfLife")
     if correction == "START":
-        reference, fields, rule = _start_reference(headers, half_life_s)
+        reference, fields, rule = _start_reference(headers, half_life_s, notes)
     else:
         fields = ("AcquisitionDate", "AcquisitionTime")
         reference = _later(_acquisition(headers), average_count_time_s(_durations_s(headers), half_life_s))
@@ -64,7 +66,9 @@ def dose_left(headers: SeriesHeaders, correction: str, notes: list[str]) -> tupl
     return np.exp2(-elapsed_s / half_life_s), rule
 
 
-def _start_reference(headers: SeriesHeaders, half_life_s: float) -> tuple[list[datetime], tuple[str, ...], str]:
+def _start_reference(
+    headers: SeriesHeaders, half_life_s: float, notes: list[str]
+) -> tuple[list[datetime], tuple[str, ...], str]:
     """Per slice, the moment to which START corrected it; the fields that say so; the rule in words."""
     if headers.has("GEScanDateTime"):
         text = headers.text("GEScanDateTime")
@@ -72,13 +76,51 @@ def _start_reference(headers: SeriesHeaders, half_life_s: float) -> tuple[list[d
             moment = datetime_of(text)
         except ValueError as error:
             raise SuvUnavailableError(f"{named('GEScanDateTime')}: {error}") from None
+        _check_ge_time(headers, moment, half_life_s)
         return [moment] * len(headers), ("GEScanDateTime",), "decayed to GE's scan time (START)"
     series, acquisition = _series_moment(headers), _acquisition(headers)
-    if series <= min(acquisition):
+    if series <= min(acquisition) + SAME_SECOND:
+        _note_other_reference(headers, series, half_life_s, notes)
         return [series] * len(headers), ("SeriesDate", "SeriesTime"), "decayed to SeriesTime (START)"
     # the series time is that of a later reconstruction: the frames themselves say what they were corrected to
     reference, rule = _reference_of_frames(headers, acquisition, half_life_s)
     return [reference] * len(headers), ("AcquisitionDate", "AcquisitionTime"), rule
+
+
+def _check_ge_time(headers: SeriesHeaders, moment: datetime, half_life_s: float) -> None:
+    """Raises where GE's scan time lies after a frame that is said to be corrected to it."""
+    looked_at = SeriesHeaders(headers.headers)  # what is only held against it is not what was used
+    if not (looked_at.has("AcquisitionDate") and looked_at.has("AcquisitionTime")):
+        return
+    late_s = (moment - min(_acquisition(looked_at))).total_seconds()
+    if late_s > _tolerance_s(half_life_s):
+        raise SuvUnavailableError(
+            f"{named('GEScanDateTime')} {headers.used[named('GEScanDateTime')]} lies {late_s / 60:.1f} min after "
+            f"{named('AcquisitionTime')} {looked_at.used[named('AcquisitionTime')]}: what the series was corrected to "
+            "is not known"
+        )
+
+
+def _note_other_reference(headers: SeriesHeaders, series: datetime, half_life_s: float, notes: list[str]) -> None:
+    """Say so where the frames' own times give another reference than SeriesTime, which is taken by the standard."""
+    looked_at = SeriesHeaders(headers.headers)
+    if not (looked_at.has("FrameReferenceTime") and looked_at.has("ActualFrameDuration")):
+        return
+    try:
+        moment, _ = _reference_of_frames(looked_at, _acquisition(looked_at), half_life_s)
+    except SuvUnavailableError:
+        return
+    late_s = (moment - series).total_seconds()
+    if abs(late_s) > _tolerance_s(half_life_s):
+        notes.append(
+            f"{named('SeriesTime')} {headers.used[named('SeriesTime')]} was taken for what START corrected to; by "
+            f"{named('FrameReferenceTime')} that is {moment:%H:%M:%S}, which makes SUV "
+            f"{np.exp2(late_s / half_life_s):.3g} times as high"
+        )
+
+
+def _tolerance_s(half_life_s: float) -> float:
+    return max(1.0, ONE_REFERENCE_HALF_LIVES * half_life_s)
 
 
 def _reference_of_frames(
@@ -96,7 +138,7 @@ def _reference_of_frames(
     offset_s = headers.numbers("FrameReferenceTime") / 1000.0
     mean_count_s = average_count_time_s(_durations_s(headers), half_life_s)
     began_s = np.array([(moment - acquisition[0]).total_seconds() for moment in acquisition])
-    tolerance_s = max(1.0, ONE_REFERENCE_HALF_LIVES * half_life_s)
+    tolerance_s = _tolerance_s(half_life_s)
     readings = (
         (began_s + mean_count_s - offset_s, began_s, "AcquisitionTime + mean count − FrameReferenceTime"),
         (began_s - offset_s, began_s, "AcquisitionTime − FrameReferenceTime, the frame's start"),
