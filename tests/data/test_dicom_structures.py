@@ -50,6 +50,23 @@ def test_a_contour_within_a_contour_is_a_hole():
     assert not mask[3, 3, 1]
 
 
+def test_a_contour_that_is_there_twice_cuts_no_hole_and_is_named():
+    drawn = [contour((1.5, 4.5), (1.5, 4.5), k) for k in (1, 2, 3)]
+    masks, problems = rtstruct_masks(structures(organ=[*drawn, drawn[1]]), volume(), "file")
+    assert [int(masks["organ"][:, :, k].sum()) for k in range(6)] == [0, 9, 9, 9, 0, 0]
+    assert problems == ["file: 1 contours of 'organ' are there more than once, and were taken once"]
+
+
+@pytest.mark.parametrize("spacing", [1, 2])
+def test_a_part_whose_contours_lie_a_hair_off_is_kept(spacing):
+    """And does not make contours seem to be drawn a hair apart."""
+    heights = (0, spacing, 2 * spacing)
+    first = [contour((1.5, 4.5), (1.5, 4.5), k) for k in heights]
+    second = [contour((5.5, 7.5), (1.5, 3.5), k + 0.03) for k in heights]
+    mask = rtstruct_masks(structures(organ=first + second), volume(), "file")[0]["organ"]
+    assert [int(mask[:, :, k].sum()) for k in range(2 * spacing + 1)] == [13] * (2 * spacing + 1)
+
+
 def test_slices_between_sparse_contours_are_filled():
     drawn = [contour((1.5, 4.5), (1.5, 4.5), 1), contour((1.5, 3.5), (1.5, 3.5), 3)]
     mask = rtstruct_masks(structures(organ=drawn), volume(), "file")[0]["organ"]

@@ -1,5 +1,8 @@
 """DICOM SEG: read back bit by bit with highdicom, refers to the right slices, names what it holds."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pydicom
 import pytest
@@ -8,7 +11,15 @@ from pydicom.sr._concepts_dict import concepts
 from pydicom.sr.codedict import codes
 from series_editing import edit
 
-from seganypet.pet import PetVolume, read_pet, read_seg, write_pet_dicom_series, write_seg
+from seganypet.pet import (
+    PetVolume,
+    SegmentOrigin,
+    read_pet,
+    read_seg,
+    segmentation_export,
+    write_pet_dicom_series,
+    write_seg,
+)
 from seganypet.pet.segment_codes import _ANATOMY, _CATEGORY, _LESIONS, _SIDES, code_of_label, is_lesion
 
 pytestmark = pytest.mark.filterwarnings("ignore:The string .* is unlikely to represent")
@@ -54,9 +65,8 @@ def test_bits_come_back_in_any_orientation(tmp_path, suv, affine):
 def test_what_the_file_says(tmp_path, axial_series, suv):
     volume = read_pet(axial_series)
     masks = {"My Liver": volume.suv > 1, "thigh tumour": volume.suv > 10}
-    path = write_seg(
-        masks, volume, tmp_path / "seg.dcm", tracking_uids={"thigh tumour": "1.2.3.4"}, algorithm_version="7"
-    )
+    origins = {"My Liver": SegmentOrigin(weights="model.pt 7a"), "thigh tumour": SegmentOrigin("1.2.3.4", drawn=True)}
+    path = write_seg(masks, volume, tmp_path / "seg.dcm", origins=origins)
     file, source = pydicom.dcmread(path), pydicom.dcmread(volume.source.files[0])
     assert file.Modality == "SEG"
     assert file.SegmentationType == "BINARY"
@@ -64,14 +74,17 @@ def test_what_the_file_says(tmp_path, axial_series, suv):
         assert file[keyword].value == source[keyword].value
     assert file.SeriesInstanceUID != source.SeriesInstanceUID
     assert file.ReferencedSeriesSequence[0].SeriesInstanceUID == source.SeriesInstanceUID
-    assert file.SoftwareVersions == "7"
+    metadata = Path(__file__).resolve().parents[2] / "bundle" / "configs" / "metadata.json"
+    assert file.SoftwareVersions == json.loads(metadata.read_text())["version"]
     liver, tumour = file.SegmentSequence
     assert [liver.SegmentLabel, tumour.SegmentLabel] == ["My Liver", "thigh tumour"]
     assert tumour.SegmentedPropertyTypeCodeSequence[0].CodeValue == "108369006"
     assert tumour.TrackingID == "thigh tumour"
     assert tumour.TrackingUID == "1.2.3.4"
     assert liver.TrackingUID not in ("", tumour.TrackingUID)
-    assert liver.SegmentAlgorithmType == "SEMIAUTOMATIC"
+    assert [liver.SegmentAlgorithmType, tumour.SegmentAlgorithmType] == ["SEMIAUTOMATIC", "MANUAL"]
+    assert liver.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion == "model.pt 7a"
+    assert "SegmentationAlgorithmIdentificationSequence" not in tumour
 
 
 def test_label_map_and_single_mask(tmp_path, axial_series):
@@ -79,9 +92,34 @@ def test_label_map_and_single_mask(tmp_path, axial_series):
     labels = (volume.suv > 1).astype(np.uint8) + (volume.suv > 10)
     back = read_back(write_seg(labels, volume, tmp_path / "a.dcm", labels=["liver", "lesion"]), volume)
     np.testing.assert_array_equal(back[..., 0] + 2 * back[..., 1], labels)
-    path = write_seg(labels > 0, volume, tmp_path / "b.dcm", labels="spleen", algorithm_type="MANUAL")
+    path = write_seg(labels > 0, volume, tmp_path / "b.dcm", labels="spleen")
     np.testing.assert_array_equal(read_back(path, volume)[..., 0], labels > 0)
-    assert pydicom.dcmread(path).SegmentSequence[0].SegmentAlgorithmType == "MANUAL"
+
+
+def test_more_segments_than_a_byte_numbers(tmp_path, axial_series):
+    volume = read_pet(axial_series)
+    labels = np.zeros(volume.shape, np.int16)
+    labels.ravel()[:300] = np.arange(1, 301)
+    names = [f"lesion {n}" for n in range(1, 301)]
+    back = read_seg(write_seg(labels, volume, tmp_path / "map.dcm", labels=names), volume)
+    by_name = {name: labels == n for n, name in enumerate(names, start=1)}
+    again = read_seg(write_seg(by_name, volume, tmp_path / "names.dcm"), volume)
+    for name, mask in by_name.items():
+        np.testing.assert_array_equal(back[name], mask)
+        np.testing.assert_array_equal(again[name], mask)
+
+
+def test_masks_apart_are_not_laid_beside_each_other(tmp_path, axial_series, monkeypatch):
+    """Sixty lesions of a whole body would be sixty volumes."""
+    volume, given = read_pet(axial_series), []
+    real = segmentation_export.Segmentation
+    monkeypatch.setattr(
+        segmentation_export, "Segmentation", lambda **said: given.append(said["pixel_array"]) or real(**said)
+    )
+    apart = {"a": volume.suv > 10, "b": volume.suv < 0.5}
+    write_seg(apart, volume, tmp_path / "apart.dcm")
+    write_seg({**apart, "c": volume.suv > 5}, volume, tmp_path / "over.dcm")
+    assert [array.shape for array in given] == [volume.shape[::-1], (*volume.shape[::-1], 3)]
 
 
 def test_left_and_right_are_modifiers(tmp_path, axial_series):

@@ -86,3 +86,36 @@ def test_frames_between_the_slices_are_refused(volume, tmp_path, axis):
     data.save_as(seg)
     with pytest.raises(ValueError, match="another grid"):
         read_seg(seg, volume)
+
+
+def test_segments_whose_made_up_names_meet_stay_apart(volume, tmp_path):
+    masks = {name: np.zeros(SHAPE, bool) for name in ("a (2)", "b", "c")}
+    for k, mask in enumerate(masks.values()):
+        mask[k] = True
+    path = write_seg(masks, volume, tmp_path / "seg.dcm")
+    dataset = pydicom.dcmread(path)
+    for segment, number, label in zip(dataset.SegmentSequence, (1, 3, 2), ("a (2)", "a", "a"), strict=True):
+        segment.SegmentNumber, segment.SegmentLabel = number, label
+    for frame in dataset.PerFrameFunctionalGroupsSequence:
+        item = frame.SegmentIdentificationSequence[0]
+        item.ReferencedSegmentNumber = {1: 1, 2: 3, 3: 2}[item.ReferencedSegmentNumber]
+    dataset.save_as(path)
+    back = read_seg(path, volume)
+    assert list(back) == ["a (2)", "a", "a (2) (2)"]
+    for mask, read in zip(masks.values(), back.values(), strict=True):
+        np.testing.assert_array_equal(read, mask)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"), [("PixelSpacing", [8.0, 8.0]), ("SpacingBetweenSlices", 6.0), ("PixelSpacing", [4.0, 8.0])]
+)
+def test_coarser_pixels_whose_middles_meet_the_pet_s_are_refused(volume, tmp_path, keyword, value):
+    """They would be taken for an eighth of what they cover."""
+    mask = np.zeros(SHAPE, bool)
+    mask[0, 0, 2] = True
+    path = write_seg({"a": mask}, volume, tmp_path / "seg.dcm")
+    dataset = pydicom.dcmread(path)
+    setattr(dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0], keyword, value)
+    dataset.save_as(path)
+    with pytest.raises(ValueError, match=r"lies on another grid than its PET: its pixels are .* voxels large"):
+        read_seg(path, volume)

@@ -14,7 +14,7 @@ import requests
 from oblique_study import AFFINE, LESION, SHAPE, study_suv, write_study
 from running_server import MODEL
 
-from seganypet.pet import read_pet, write_seg
+from seganypet.pet import SegmentOrigin, read_pet, write_seg
 
 
 def clicked(**more):
@@ -139,7 +139,7 @@ def test_a_label_that_another_server_left_is_taken_in_when_its_study_is_opened(a
     uid = str(pydicom.dcmread(files[0]).SeriesInstanceUID)
     volume, lesion = read_pet(tmp_path / "elsewhere"), box((28, 10, 34), (5, 4, 3))
     tracking = "1.2.826.0.1.3680043.8.498.1"
-    write_seg({"my lesion": lesion}, volume, tmp_path / "seg.dcm", tracking_uids={"my lesion": tracking})
+    write_seg({"my lesion": lesion}, volume, tmp_path / "seg.dcm", origins={"my lesion": SegmentOrigin(tracking)})
     orthanc.store([*files, tmp_path / "seg.dcm"])
     archive_server.numbers(f"image={uid}", clicked())
     label = archive_server.client.datastore()["objects"][uid]["labels"]["final"]["info"]

@@ -15,7 +15,7 @@ from seganypet.data.kept_studies import identity_of
 from seganypet.evaluation.picture import study_picture
 from seganypet.evaluation.study_requests import StudyRequest, file_names
 from seganypet.inference import ClickSegmenter
-from seganypet.pet import PetVolume, measure_uptake, write_mask_nifti, write_seg
+from seganypet.pet import PetVolume, SegmentOrigin, measure_uptake, write_mask_nifti, write_seg
 from seganypet.whole_file import whole_file
 
 ANSWER, PICTURE, DICOM_SEG = "answer.json", "picture.png", "segmentation.dcm"
@@ -57,7 +57,7 @@ def answer_study(
             "uptake": measure_uptake(volume, masks[label]).to_dict(),
             "details": {name: value for name, value in asdict(details).items() if name != "box"},
         }
-    seg, seg_unavailable = _dicom_seg(volume, masks, folder / DICOM_SEG)
+    seg, seg_unavailable = _dicom_seg(volume, masks, folder / DICOM_SEG, segmenter.weights_hash)
     title = f"{request.image.name}, {sum(len(clicks) for clicks in request.targets.values())} clicks"
     marks = {label: [one for one in given if isinstance(one, Click)] for label, given in request.targets.items()}
     study_picture(volume, masks, folder / PICTURE, clicks=marks, title=title)
@@ -115,7 +115,9 @@ def _asked(request: StudyRequest) -> dict[str, str | None]:
     return {"series_uid": request.series_uid, "units": request.units}
 
 
-def _dicom_seg(volume: PetVolume, masks: dict[str, np.ndarray], path: Path) -> tuple[str | None, str | None]:
+def _dicom_seg(
+    volume: PetVolume, masks: dict[str, np.ndarray], path: Path, weights: str
+) -> tuple[str | None, str | None]:
     """The SEG's file name, or why there is none."""
     path.unlink(missing_ok=True)
     found = {label: mask for label, mask in masks.items() if mask.any()}
@@ -124,7 +126,7 @@ def _dicom_seg(volume: PetVolume, masks: dict[str, np.ndarray], path: Path) -> t
     if not found:
         return None, "every mask is empty"
     try:
-        write_seg(found, volume, path)
+        write_seg(found, volume, path, origins={label: SegmentOrigin(weights=weights) for label in found})
     except ValueError as error:  # the mask is there; what the headers lack for a SEG is said beside it
         return None, str(error)
     return path.name, None

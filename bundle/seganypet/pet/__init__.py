@@ -4,7 +4,7 @@ from seganypet.pet.dicom_writer import SyntheticPatient, SyntheticScan, write_pe
 from seganypet.pet.errors import PetReadError, SuvUnavailableError
 from seganypet.pet.nifti import write_mask_nifti
 from seganypet.pet.read import read_pet
-from seganypet.pet.segmentation_export import write_seg
+from seganypet.pet.segmentation_export import SegmentOrigin, write_seg
 from seganypet.pet.segmentation_import import read_seg
 from seganypet.pet.series_listing import PetSeries, find_pet_series, find_series
 from seganypet.pet.suv import SuvFactors, suv_factors
@@ -16,6 +16,7 @@ __all__ = [
     "PetSeries",
     "PetSource",
     "PetVolume",
+    "SegmentOrigin",
     "SuvFactors",
     "SuvProvenance",
     "SuvUnavailableError",

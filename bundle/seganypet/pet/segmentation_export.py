@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import unicodedata
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from seganypet.pet.dicom_file import read_dicom
 from seganypet.pet.headers import header_text, named
 from seganypet.pet.segment_codes import code_of_label
 from seganypet.pet.volume import PetVolume
+from seganypet.version import version
 
 # the patient's name goes into the SEG as the PET's header has it, with one component or several
 warnings.filterwarnings("ignore", message='The string ".*" is unlikely to represent the intended person name')
@@ -62,28 +64,41 @@ _MAY_BE_EMPTY = (
 _SEXES = ("M", "F", "O")
 
 
+@dataclass(frozen=True)
+class SegmentOrigin:
+    """Where a segment came from, as its description says.
+
+    Args:
+        tracking_uid: under which the lesion is followed between studies; a new one is made if None.
+        drawn: whether a reader drew it, without the network.
+        weights: of the network, the version in the algorithm's identification.
+    """
+
+    tracking_uid: str | None = None
+    drawn: bool = False
+    weights: str = "unknown"
+
+
 def write_seg(
     masks: ArrayLike | Mapping[str, ArrayLike],
     volume: PetVolume,
     path: str | Path,
     *,
     labels: str | Sequence[str] | None = None,
-    tracking_uids: Mapping[str, str] | None = None,
+    origins: Mapping[str, SegmentOrigin] | None = None,
     series_description: str = "SegAnyPET segmentation",
-    algorithm_type: str = "SEMIAUTOMATIC",
-    algorithm_version: str = "1",
 ) -> Path:
     """One DICOM SEG (BINARY) with a segment per label, on the grid of the volume's own DICOM slices.
+
+    Memory goes by the volume's voxels; where masks overlap, by those times the segments.
 
     Args:
         masks: name → mask [i, j, k] (masks may overlap); or one mask or label map [i, j, k], named by `labels`.
         volume: read from DICOM; its slices are referred to.
         path: of the file, ".dcm" by custom; its folder is made.
         labels: for one array: the name of value 1, or of the values 1, 2, ….
-        tracking_uids: label → UID under which the lesion is followed between studies; new ones are made where missing.
+        origins: label → where its mask came from; of unknown weights where it is missing.
         series_description: SeriesDescription of the SEG.
-        algorithm_type: "SEMIAUTOMATIC" for clicks, "MANUAL" for a mask that a reader drew.
-        algorithm_version: of the weights, goes into the algorithm's identification.
 
     Returns:
         The path.
@@ -92,17 +107,15 @@ def write_seg(
         ValueError: a volume that was not read from DICOM, a mask of another shape, an empty mask (it is named), values
             without a label, or slices without a UID that a SEG refers to them by (it is named).
     """
-    named_masks = _named_masks(masks, labels, volume.shape)
+    names, pixels = _segments(masks, labels, volume.shape)
     slices = _source_headers(volume)
-    pixels = np.stack([mask.T for mask in named_masks.values()], axis=-1).astype(np.uint8)  # [k, j, i, segments]
-    known = tracking_uids or {}
+    known = origins or {}
     descriptions = [
-        _description(number, label, known.get(label), algorithm_type, algorithm_version)
-        for number, label in enumerate(named_masks, start=1)
+        _description(number, label, known.get(label, SegmentOrigin())) for number, label in enumerate(names, start=1)
     ]
     segmentation = Segmentation(
         source_images=slices,
-        pixel_array=pixels,
+        pixel_array=pixels.swapaxes(0, 2),  # [k, j, i] or [k, j, i, segments]
         segmentation_type="BINARY",
         segment_descriptions=descriptions,
         series_instance_uid=generate_uid(),
@@ -111,27 +124,28 @@ def write_seg(
         instance_number=1,
         manufacturer="SegAnyPET",
         manufacturer_model_name="SegAnyPET for MONAI",
-        software_versions=algorithm_version,
+        software_versions=version(),
         device_serial_number="0",
         content_label="SEGANYPET",
         series_description=series_description,
     )
     # of several SEGs of a study an archive tells the newest by these, which highdicom leaves out
     segmentation.SeriesDate, segmentation.SeriesTime = segmentation.ContentDate, segmentation.ContentTime
-    segmentation.SpecificCharacterSet = _character_set(slices[0], named_masks)
+    segmentation.SpecificCharacterSet = _character_set(slices[0], names)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     segmentation.save_as(path)
     return path
 
 
-def _named_masks(
+def _segments(
     masks: ArrayLike | Mapping[str, ArrayLike], labels: str | Sequence[str] | None, shape: tuple[int, int, int]
-) -> dict[str, NDArray[np.bool_]]:
+) -> tuple[list[str], NDArray[np.unsignedinteger]]:
+    """Names of the segments, and the label map [i, j, k] of their numbers; [i, j, k, segments] where they overlap."""
     if isinstance(masks, Mapping):
         if labels is not None:
             raise ValueError("labels is for one array; masks that come by name have theirs")
-        found = {str(label): np.asarray(mask) != 0 for label, mask in masks.items()}
+        names, pixels = [str(label) for label in masks], _laid_out(masks, shape)
     else:
         names = [labels] if isinstance(labels, str) else list(labels or ["segment"])
         array = np.asarray(masks)
@@ -140,15 +154,36 @@ def _named_masks(
         highest = int(array.max(initial=0))
         if highest > len(names) or (array.dtype.kind == "f" and not np.array_equal(array, np.rint(array))):
             raise ValueError(f"the mask holds values up to {array.max():g}, labels names {len(names)}: {names}")
-        found = {name: array == value for value, name in enumerate(names, start=1)}
-    if not found:
+        _check_shape(array, names[0], shape)
+        pixels = array.astype(_numbers_of(names))
+    if not names:
         raise ValueError("no masks to write")
-    for label, mask in found.items():
-        if mask.shape != shape:
-            raise ValueError(f"mask {label!r} has shape {mask.shape}, the volume {shape}")
-        if not mask.any():
+    held = pixels.any((0, 1, 2)) if pixels.ndim == 4 else np.bincount(pixels.ravel(), minlength=len(names) + 1)[1:]
+    for label, voxels in zip(names, held, strict=True):
+        if not voxels:
             raise ValueError(f"mask {label!r} is empty, a DICOM SEG cannot hold it")
-    return found
+    return names, pixels
+
+
+def _laid_out(masks: Mapping[str, ArrayLike], shape: tuple[int, int, int]) -> NDArray[np.unsignedinteger]:
+    """Masks by name as a label map, or one beside the other where they overlap."""
+    pixels = np.zeros(shape, _numbers_of(masks))
+    for number, (label, mask) in enumerate(masks.items(), start=1):
+        voxels = np.asarray(mask) != 0
+        _check_shape(voxels, label, shape)
+        if pixels[voxels].any():
+            return np.stack([np.asarray(one) != 0 for one in masks.values()], axis=-1).astype(np.uint8)
+        pixels[voxels] = number
+    return pixels
+
+
+def _numbers_of(names: Sized) -> type[np.unsignedinteger]:
+    return np.uint8 if len(names) < 256 else np.uint16
+
+
+def _check_shape(mask: NDArray[Any], label: str, shape: tuple[int, int, int]) -> None:
+    if mask.shape != shape:
+        raise ValueError(f"mask {label!r} has shape {mask.shape}, the volume {shape}")
 
 
 def _character_set(header: Dataset, labels: Iterable[str]) -> str | list[str]:
@@ -220,19 +255,19 @@ def _one_text(label: str) -> str:
     return "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in written).strip()[:64].strip()
 
 
-def _description(
-    number: int, label: str, tracking_uid: str | None, algorithm_type: str, version: str
-) -> SegmentDescription:
+def _description(number: int, label: str, origin: SegmentOrigin) -> SegmentDescription:
     code, name = code_of_label(label), _one_text(label) or f"segment {number}"
-    identification = AlgorithmIdentificationSequence(name="SegAnyPET", family=_ARTIFICIAL_INTELLIGENCE, version=version)
+    identification = AlgorithmIdentificationSequence(
+        name="SegAnyPET", family=_ARTIFICIAL_INTELLIGENCE, version=_one_text(origin.weights)
+    )
     description = SegmentDescription(
         segment_number=number,
         segment_label=name,
         segmented_property_category=code.category,
         segmented_property_type=code.type,
-        algorithm_type=algorithm_type,
-        algorithm_identification=None if algorithm_type == "MANUAL" else identification,
-        tracking_uid=tracking_uid or generate_uid(),
+        algorithm_type="MANUAL" if origin.drawn else "SEMIAUTOMATIC",
+        algorithm_identification=None if origin.drawn else identification,
+        tracking_uid=origin.tracking_uid or generate_uid(),
         tracking_id=name,
     )
     description.RecommendedDisplayCIELabValue = list(_COLOURS[(number - 1) % len(_COLOURS)])

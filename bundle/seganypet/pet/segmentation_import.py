@@ -20,6 +20,7 @@ from seganypet.pet.volume import PetVolume
 
 _FRAME = "FrameOfReferenceUID"
 ON_GRID = 0.05  # voxels that a frame's pixels may lie beside the PET's
+SLICE_SPACING = 0.25  # of the PET's that a SEG's may differ: rounded, or a mean over slices that drift
 
 
 def read_seg(path: str | Path, volume: PetVolume) -> dict[str, NDArray[np.bool_]]:
@@ -52,10 +53,10 @@ def read_seg(path: str | Path, volume: PetVolume) -> dict[str, NDArray[np.bool_]
     for frame, group in zip(frames, groups, strict=True):
         number = _segment_number(segmentation, group, names, path)
         rows, columns = np.nonzero(frame)
-        ras = _frame_affine(segmentation, group, path) @ np.stack(
-            [columns, rows, np.zeros_like(rows), np.ones_like(rows)]
-        )
-        ijk = (to_voxels @ ras)[:3]
+        frame_to_voxels = to_voxels @ _frame_affine(segmentation, group, path)
+        if rows.size:
+            _check_spacing(frame_to_voxels, segmentation, group, volume, path)
+        ijk = (frame_to_voxels @ np.stack([columns, rows, np.zeros_like(rows), np.ones_like(rows)]))[:3]
         if ijk.size and np.abs(ijk - np.round(ijk)).max() > ON_GRID:
             drift = _drift(volume) if drift is None else drift
             ijk = _without_drift(ijk, drift)
@@ -113,7 +114,9 @@ def _segment_names(segmentation: Dataset, path: Path) -> dict[int, str]:
         label = header_text(segment, "SegmentLabel") or f"segment {number}"
         if number in names:
             raise PetReadError(f"{path} has two segments of {named('SegmentNumber')} {number}")
-        names[number] = label if label not in names.values() else f"{label} ({number})"
+        while label in names.values():
+            label = f"{label} ({number})"
+        names[number] = label
     return names
 
 
@@ -155,6 +158,23 @@ def _frame_affine(segmentation: Dataset, group: Dataset, path: Path) -> NDArray[
     affine[:3, 1] = orientation[3:] * spacing[0]
     affine[:3, 3] = position
     return LPS_RAS @ affine
+
+
+def _check_spacing(
+    frame_to_voxels: NDArray[np.float64], segmentation: Dataset, group: Dataset, volume: PetVolume, path: Path
+) -> None:
+    """Raises where a frame's pixels or slices are of another size than the PET's, though their middles meet."""
+    steps = np.linalg.norm(frame_to_voxels[:3, :2], axis=0)  # voxels from pixel to pixel
+    measures = _group(segmentation, group, "PixelMeasuresSequence", path)
+    keyword = "SpacingBetweenSlices"
+    between = None if header_text(measures, keyword) is None else _numbers(measures, keyword, 1, path)[0]
+    along = int(np.abs(np.cross(frame_to_voxels[:3, 0], frame_to_voxels[:3, 1])).argmax())  # the PET's axis
+    ratio = abs(between) / volume.spacing_mm[along] if between is not None else 1.0
+    if np.abs(steps - 1).max() > ON_GRID or abs(ratio - 1) > SLICE_SPACING:
+        raise PetReadError(
+            f"{path} lies on another grid than its PET: its pixels are {steps[0]:.3g} × {steps[1]:.3g} voxels large, "
+            f"its slices {ratio:.3g} apart"
+        )
 
 
 def _numbers(item: Dataset, keyword: str, count: int, path: Path) -> NDArray[np.float64]:

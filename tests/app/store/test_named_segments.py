@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from lib.store.label_maps import named_segments
+from lib.store.label_segs import origin_of
 from lib.store.saved_targets import names_of_values
 
 from seganypet.data.label_reading import LabelMap
+from seganypet.pet import SegmentOrigin
 
 VALUES = np.array([0, 1, 1, 2, 2, 2], np.int16).reshape(6, 1, 1)
 
@@ -32,3 +34,10 @@ def test_every_segment_keeps_its_voxels_and_its_name(in_file, in_request, expect
     voxels, listed = named_segments(LabelMap(VALUES, np.eye(4), in_file), info)
     names = names_of_values(voxels, {"label_info": listed})
     assert {names[value]: int((voxels == value).sum()) for value in names} == expected
+
+
+def test_a_segment_says_what_made_it():
+    weights = {"file": "model.pt", "hash": "5f"}
+    clicked = {"tracking_uid": "1.2", "clicks": [{"ijk": [1, 2, 3]}], "weights": weights}
+    assert origin_of(clicked) == SegmentOrigin("1.2", drawn=False, weights="model.pt 5f")
+    assert origin_of({"tracking_uid": "1.3", "clicks": []}) == SegmentOrigin("1.3", drawn=True, weights="unknown")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lib.store.bad_request import BadRequest
 from lib.store.label_maps import narrow
 from lib.store.mask_files import nifti_bytes
-from seganypet.pet import PetVolume, measure_uptake, write_seg
+from seganypet.pet import PetVolume, SegmentOrigin, measure_uptake, write_seg
 
 FORMATS = ("seg", "nifti", "csv")
 COLUMNS = ("volume_ml", "suv_max", "suv_mean", "suv_peak", "tlg")
@@ -28,7 +28,7 @@ def export_findings(
     masks: Mapping[str, NDArray[np.bool_]],
     volume: PetVolume,
     study: str,
-    tracking_uids: Mapping[str, str] | None = None,
+    origins: Mapping[str, SegmentOrigin] | None = None,
 ) -> Export:
     """A file's content, media type and name.
 
@@ -37,7 +37,7 @@ def export_findings(
         masks: name → bool [i, j, k].
         volume: the study.
         study: its name.
-        tracking_uids: name → UID of those that are saved, so that a SEG names them as every other SEG of them does.
+        origins: name → what is said of those that are saved, so that a SEG names them as every other SEG of them does.
 
     Raises:
         BadRequest: nothing but empty masks, or a DICOM SEG of a study that is not DICOM or lacks what one needs.
@@ -55,7 +55,7 @@ def export_findings(
     with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
         file = Path(folder) / "findings.dcm"
         try:
-            write_seg(dict(found), volume, file, tracking_uids=tracking_uids)
+            write_seg(dict(found), volume, file, origins=origins)
         except ValueError as error:
             raise BadRequest(str(error)) from None
         return file.read_bytes(), "application/dicom", f"{stem}_seg.dcm"

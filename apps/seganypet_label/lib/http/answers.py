@@ -19,6 +19,7 @@ from lib.clicks.click_request import ClickRequest
 from lib.clicks.click_task import ClickAnswer
 from lib.http.attachment import attachment
 from lib.store.bad_request import BadRequest
+from lib.store.label_segs import clicked_with
 from lib.store.mask_files import mask_bits, mask_bytes
 from seganypet.clicks.voxel_set import Box
 from seganypet.pet import write_seg
@@ -82,7 +83,7 @@ def seg_bytes(answer: ClickAnswer, request: ClickRequest) -> bytes:
     with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
         file = Path(folder) / "mask.dcm"
         try:
-            write_seg({name: answer.mask}, answer.volume, file)
+            write_seg({name: answer.mask}, answer.volume, file, origins={name: clicked_with(answer.params["weights"])})
         except ValueError as error:
             raise BadRequest(str(error)) from None
         return file.read_bytes()

@@ -31,6 +31,7 @@ from lib.store.datastore import FINAL, StudyStore
 from lib.store.findings import bring_back, removed_targets, saved_targets
 from lib.store.kept_text import check_line
 from lib.store.label_quality import said_quality
+from lib.store.label_segs import origin_of
 from lib.store.mask_files import mask_bits
 from lib.store.projections import project
 from lib.store.reading_volume import ReadingVolume
@@ -242,8 +243,8 @@ def export(study: str, kind: str, body: dict[str, Any] = BODY, x_volume: str = X
     if len(masks) < len(listed):
         raise BadRequest("each finding needs a name of its own")
     kept = _store(app_instance()).get_label_info(opened.study_id, FINAL).get("targets") or []
-    tracking = {one["name"]: one["tracking_uid"] for one in kept if "tracking_uid" in one}
-    content, media_type, filename = export_findings(kind, masks, opened.volume, opened.name, tracking)
+    origins = {one["name"]: origin_of(one) for one in kept}
+    content, media_type, filename = export_findings(kind, masks, opened.volume, opened.name, origins)
     headers = {**PRIVATE, "Content-Disposition": attachment(filename)}
     return Response(content, media_type=media_type, headers=headers)
 

@@ -11,10 +11,12 @@ import io
 import json
 import logging
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 from monailabel.interfaces.exception import ImageNotFoundException
 from pydicom.uid import generate_uid
@@ -23,11 +25,11 @@ from lib.store.datastore import FINAL, StudyStore
 from lib.store.dicom_instance import Instance, instance_of
 from lib.store.label_maps import read_label_map
 from seganypet.inference.byte_cache import ByteCache
-from seganypet.pet import PetVolume, write_seg
+from seganypet.pet import PetVolume, SegmentOrigin, write_seg
 
 logger = logging.getLogger(__name__)
 KEPT_BYTES = 64 * 2**20
-IN_SEG = ("name", "idx", "tracking_uid", "clicks")  # of a target, what its segment says or depends on
+IN_SEG = ("name", "idx", "tracking_uid", "clicks", "weights")  # of a target, what its segment says or depends on
 DESCRIPTION = "SegAnyPET segmentation"
 
 
@@ -37,14 +39,27 @@ def write_label_seg(label: Path, info: dict[str, Any], volume: PetVolume, file: 
     Raises:
         ValueError: from `write_seg` and `read_label_map`.
     """
-    voxels = read_label_map(label, volume).voxels
-    masks = {target["name"]: voxels == target["idx"] for target in info["targets"]}
-    if not masks:
+    targets = info["targets"]
+    if not targets:
         return False
-    tracking = {target["name"]: target["tracking_uid"] for target in info["targets"]}
-    made_by = "SEMIAUTOMATIC" if any(target.get("clicks") for target in info["targets"]) else "MANUAL"
-    write_seg(masks, volume, file, tracking_uids=tracking, algorithm_type=made_by, series_description=DESCRIPTION)
+    voxels = read_label_map(label, volume).voxels
+    numbers = np.zeros(int(voxels.max(initial=0)) + 1, np.int16)
+    for number, target in enumerate(targets, start=1):
+        numbers[target["idx"]] = number
+    names, origins = [target["name"] for target in targets], {target["name"]: origin_of(target) for target in targets}
+    write_seg(numbers[voxels], volume, file, labels=names, origins=origins, series_description=DESCRIPTION)
     return True
+
+
+def origin_of(target: Mapping[str, Any]) -> SegmentOrigin:
+    """What a segment says of a saved target: drawn by hand where nothing was clicked."""
+    clicked = clicked_with(target.get("weights") or {})
+    return replace(clicked, tracking_uid=target.get("tracking_uid"), drawn=not target.get("clicks"))
+
+
+def clicked_with(weights: Mapping[str, Any]) -> SegmentOrigin:
+    """What a segment says that was clicked: by the file and the hash of the weights that answered."""
+    return SegmentOrigin(weights=f"{weights.get('file', '')} {weights.get('hash', '')}".strip() or "unknown")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from seganypet.pet.axes import LPS_RAS
 from seganypet.pet.headers import header_text
 
 FLAT = 0.2  # voxels that a contour may leave its plane
+SAME_PLANE = 0.06  # slices that two contours of one plane may lie apart, by rounding
+SAME_POINT = 1e-3  # voxels
 FARTHEST_CONTOURS_MM = 10.0  # nobody draws one lesion's contours further apart
 Planes = dict[float, list[NDArray[np.float64]]]
 
@@ -57,6 +59,9 @@ def rtstruct_masks(
                 problems.append(f"{path}: a contour of {name!r} {problem}")
         if not planes:
             continue
+        planes, repeated = joined(planes)
+        if repeated:
+            problems.append(f"{path}: {repeated} contours of {name!r} are there more than once, and were taken once")
         while name in drawn:
             name = f"{name} ({number})"
         drawn[name] = planes
@@ -82,8 +87,31 @@ def _add_contour(contour: Dataset, to_voxels: NDArray[np.float64], planes: Plane
     height = float(ijk[:, 2].mean())
     if np.abs(ijk[:, 2] - height).max() > FLAT:
         return "does not lie in a slice of the PET"
-    planes.setdefault(round(height, 2), []).append(ijk[:, :2])
+    planes.setdefault(height, []).append(ijk[:, :2])
     return None
+
+
+def joined(planes: Planes) -> tuple[Planes, int]:
+    """Planes a hair apart as one, each contour in it once; and how many contours were repeated.
+
+    A second part of an ROI that lies a hair off would be passed over, and a contour within itself would cut all of it.
+    """
+    found: Planes = {}
+    repeated, height = 0, -np.inf
+    for at in sorted(planes):
+        if at - height > SAME_PLANE:
+            height = at
+        kept = found.setdefault(height, [])
+        for contour in planes[at]:
+            if any(_same(contour, other) for other in kept):
+                repeated += 1
+            else:
+                kept.append(contour)
+    return found, repeated
+
+
+def _same(contour: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    return contour.shape == other.shape and bool(np.abs(contour - other).max() < SAME_POINT)
 
 
 def contour_spacing(drawn: Iterable[Planes], farthest: float) -> float:
