@@ -26,6 +26,13 @@ def test_with_its_date_days_of_decay_count():
     assert found.notes == ()
 
 
+def test_a_date_alone_goes_with_the_time():
+    dated = of(RadionuclideHalfLife=str(ZR89), RadiopharmaceuticalStartDateTime="20250226")
+    assert factors_of(dated)[0] == pytest.approx(80_000 / (400e6 * 2 ** (-74 * 3600 / ZR89)))
+    said = reason_of(of(RadiopharmaceuticalStartDateTime="20250226", RadiopharmaceuticalStartTime=None))
+    assert "RadiopharmaceuticalStartDateTime (0018,1078): '20250226' is no DICOM date with time" in said
+
+
 @pytest.mark.parametrize("half_life", [ZR89, CU64, GA68, 6586.2])
 def test_a_start_a_little_after_the_scan_is_a_clock(half_life):
     found = factors_of(of(RadionuclideHalfLife=str(half_life), RadiopharmaceuticalStartTime="120030"))

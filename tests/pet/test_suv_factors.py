@@ -225,7 +225,11 @@ def test_what_other_rules_need_and_lack_is_named(base, changes, missing):
         ({"DecayCorrection": "SOMETIMES"}, ["DecayCorrection (0054,1102)", "SOMETIMES"]),
         ({"CorrectedImage": ["DECY", "SCAT"]}, ["CorrectedImage (0028,0051)", "without ATTN"]),
         ({"SeriesTime": "noon"}, ["SeriesTime (0008,0031)", "'noon'"]),
-        ({"RadiopharmaceuticalStartDateTime": "20250301"}, ["RadiopharmaceuticalStartDateTime (0018,1078)"]),
+        ({"RadiopharmaceuticalStartDateTime": "2025030"}, ["RadiopharmaceuticalStartDateTime (0018,1078)"]),
+        (
+            {"CorrectedImage": None, "AttenuationCorrectionMethod": "NONE"},
+            ["AttenuationCorrectionMethod (0054,1101) is NONE"],
+        ),
         # injected after the scan, and 50 half-lives before it: both dates are named
         (
             {"RadiopharmaceuticalStartDateTime": "20250302100000"},

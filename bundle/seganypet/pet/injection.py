@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from seganypet.pet.dicom_time import date_and_time, datetime_of, has_offset
@@ -72,6 +73,8 @@ def moment_of(keyword: str, date: str, time: str) -> datetime:
 def _with_date(headers: SeriesHeaders, notes: list[str]) -> datetime:
     """The dated field, held against the time alone: the same moment, or the same in another zone."""
     text = headers.text(START_DATETIME)
+    if re.fullmatch(r"\d{8}", text) and headers.has(START_TIME):  # a date alone, as DT allows
+        return moment_of(START_TIME, text, headers.text(START_TIME))
     zone = headers.text("TimezoneOffsetFromUTC") if headers.has("TimezoneOffsetFromUTC") else None
     try:
         injection = datetime_of(text, zone)

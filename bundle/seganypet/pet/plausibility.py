@@ -15,8 +15,8 @@ from seganypet.pet.headers import SeriesHeaders, named
 SMALLEST_DOSE_BQ = 1e6  # below one megabecquerel nothing is seen: the number is in another unit
 LARGEST_WEIGHT_KG = 1000.0
 PERSON_KG = 0.6  # below that an animal
-DOSE_MBQ_PER_KG = (0.02, 60.0)
-"""Of persons: from a late scan of Zr-89 on a total-body scanner to repeated Rb-82."""
+DOSE_MBQ_PER_KG = (0.02, 200.0)
+"""Of persons: from a late scan of Zr-89 on a total-body scanner to a liver's radioembolisation by Y-90."""
 LARGEST_DOSE_MBQ_PER_KG = 2000.0  # of a mouse
 UNIT_MBQ_PER_KG = (0.2, 60.0)
 """What another unit must make of a number to be believed; narrower, since units lie 27 to 1000 times apart."""

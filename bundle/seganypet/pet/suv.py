@@ -30,6 +30,7 @@ from seganypet.pet.plausibility import dose_bq, weight_kg
 logger = logging.getLogger(__name__)
 
 LARGEST_HEIGHT_M = 3.0
+METHOD = "AttenuationCorrectionMethod"
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +105,9 @@ def suv_factors(headers: Sequence[Header]) -> SuvFactors:
 def _check_attenuation_corrected(series: SeriesHeaders, notes: list[str]) -> None:
     """Raises where a slice says that it is not attenuation-corrected; notes where it does not say."""
     if not series.has("CorrectedImage"):
+        method = series.text(METHOD).upper() if series.has(METHOD) else ""
+        if method in ("NONE", "NOTHING"):
+            raise SuvUnavailableError(f"{named(METHOD)} is {method} and {named('CorrectedImage')} is missing")
         notes.append(f"{named('CorrectedImage')} is missing: that the image is attenuation-corrected was assumed")
         return
     for text in sorted(set(series.texts("CorrectedImage"))):
