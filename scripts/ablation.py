@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import fire
 import numpy as np
+from command import run
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
@@ -341,4 +341,4 @@ def write_rules(path: Path, weights: Path, noisy: Path, clean: Path, leave_out: 
 
 
 if __name__ == "__main__":
-    fire.Fire(ablation)
+    run(ablation)

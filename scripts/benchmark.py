@@ -17,7 +17,7 @@ beside such a file.
 import sys
 from pathlib import Path
 
-import fire
+from command import run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
@@ -40,4 +40,4 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
-    fire.Fire(COMMANDS)
+    run(COMMANDS)

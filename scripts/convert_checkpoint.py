@@ -11,7 +11,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import fire
+from command import run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
@@ -39,15 +39,11 @@ def convert_checkpoint(
         half: store parameters in float16; --nohalf keeps float32.
     """
     flags = {"spacing_mm": spacing_mm, "normalisation": normalisation, "placement": placement, "points": points}
-    try:
-        net = load_network(str(checkpoint))
-        settings = replace(net.settings, **{name: value for name, value in flags.items() if value is not None})
-        net.settings = settings
-        save_network(net, str(output), half=half)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"convert_checkpoint: {error}")
+    net = load_network(str(checkpoint))
+    net.settings = settings = replace(net.settings, **{key: value for key, value in flags.items() if value is not None})
+    save_network(net, str(output), half=half)
     print(f"{output}: {Path(str(output)).stat().st_size / 2**20:.1f} MiB, {settings}")
 
 
 if __name__ == "__main__":
-    fire.Fire(convert_checkpoint)
+    run(convert_checkpoint)

@@ -12,6 +12,7 @@ The output folder gets masks (NIfTI, and DICOM SEG for DICOM), picture.png, and 
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 import time
@@ -19,21 +20,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import fire
 import nibabel as nib
 import numpy as np
+from command import run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from demo_server import running_server  # beside this script
 
 from seganypet.clicks import Click, centre_click
+from seganypet.clicks.reading import read_prompts
 from seganypet.data import make_phantom
+from seganypet.data.json_file import read_json
 from seganypet.evaluation.metrics import dice
 from seganypet.evaluation.picture import study_picture
 from seganypet.evaluation.study_requests import file_name
 from seganypet.pet import PetVolume, read_pet, write_mask_nifti, write_pet_dicom_series, write_seg
+from seganypet.pet.suffixes import ITK_SUFFIXES, NIFTI_SUFFIXES
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "seganypet"
@@ -41,6 +46,7 @@ PHANTOM_SEED = 28
 PHANTOM_ORGANS = ("brain", "liver", "heart", "spleen", "kidney_left", "urinary_bladder")
 PHANTOM_CLICKS = 3
 GOOD_ENOUGH = 0.9
+ENDINGS = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
 
 NextClick = Callable[[int, np.ndarray], Click | None]  # (clicks made, mask so far) → the next click, None when done
 
@@ -68,15 +74,12 @@ def demo(study: str | None = None, clicks: str | None = None, output: str = "dem
     folder = Path(output).absolute()
     studies = folder / "studies"
     truth: dict[str, np.ndarray] = {}
-    try:
-        if study is None:
-            name, truth = "phantom", write_phantom(studies / "phantom")
-            readers: Mapping[str, NextClick] = {label: until_good(mask) for label, mask in truth.items()}
-        else:
-            name = copy_study(Path(study), studies)
-            readers = {label: as_listed(made) for label, made in listed_clicks(Path(study), clicks).items()}
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"demo: {error}")
+    if study is None:
+        name, truth = "phantom", write_phantom(studies / "phantom")
+        readers: Mapping[str, NextClick] = {label: until_good(mask) for label, mask in truth.items()}
+    else:
+        name = copy_study(Path(study), studies)
+        readers = {label: as_listed(made) for label, made in listed_clicks(Path(study), clicks).items()}
     volume = read_pet(studies / name)
     with running_server(ROOT / "apps" / "seganypet_label", studies, folder / "server.log", weights) as client:
         image_id = only_study(client, name)
@@ -87,7 +90,8 @@ def demo(study: str | None = None, clicks: str | None = None, output: str = "dem
     leave(results, volume, answers)
     print(table(answers))
     print(f"\nmasks, picture.png and answers.json are in {results}")
-    print(f"to click yourself: make serve STUDIES={studies}, and in a browser http://127.0.0.1:8000/read/{image_id}")
+    address = f"http://127.0.0.1:8000/read/{quote(image_id, safe='')}"
+    print(f"to click yourself: make serve STUDIES={shlex.quote(str(studies))}, and in a browser {address}")
 
 
 def write_phantom(folder: Path) -> dict[str, np.ndarray]:
@@ -117,17 +121,19 @@ def copy_study(study: Path, studies: Path) -> str:
 def listed_clicks(study: Path, path: str | None) -> dict[str, list[Click]]:
     """The clicks of a file, or those that demo_clicks.json holds for this series."""
     if path is not None:
-        content = json.loads(Path(path).read_text())
+        content = read_json(path, "file of clicks")
     else:
         source = read_pet(study).source
         known = json.loads((Path(__file__).parent / "demo_clicks.json").read_text())
         if source is None or source.series_uid not in known:
             raise ValueError(f"no clicks are known for {study}: name a file of them with --clicks")
         content = known[source.series_uid]
-    return {
-        label: [Click(tuple(click["ijk"]), click.get("positive", True)) for click in clicks]
-        for label, clicks in content.items()
-    }
+    if not isinstance(content, dict):
+        raise ValueError(f'{path} must be an object as {{"liver": [{{"ijk": [120, 80, 45]}}]}}')
+    made = {str(label): read_prompts(clicks) for label, clicks in content.items()}
+    if not all(isinstance(one, Click) for prompts in made.values() for one in prompts):
+        raise ValueError(f"{path} holds other prompts than clicks, which the demo does not make")
+    return {label: [one for one in prompts if isinstance(one, Click)] for label, prompts in made.items()}
 
 
 def as_listed(clicks: list[Click]) -> NextClick:
@@ -143,7 +149,7 @@ def until_good(truth: np.ndarray) -> NextClick:
 
 def only_study(client: Any, name: str) -> str:
     """The server's id of the study just put there."""
-    ids = [image for image in client.datastore()["objects"] if image == name.split(".")[0]]
+    ids = [image for image in client.datastore()["objects"] if name in (image, *(image + end for end in ENDINGS))]
     if not ids:
         raise RuntimeError(f"the server does not list {name}; it lists {sorted(client.datastore()['objects'])}")
     return ids[0]
@@ -217,4 +223,4 @@ def number(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    fire.Fire(demo)
+    run(demo)

@@ -6,11 +6,11 @@ python scripts/list_crops.py --folder ../shared/data/sts_crops --path runs/sts_c
 import sys
 from pathlib import Path
 
-import fire
+from command import run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from seganypet.data.crops import write_crop_list
 
 if __name__ == "__main__":
-    fire.Fire(write_crop_list)
+    run(write_crop_list)

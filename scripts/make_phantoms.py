@@ -15,7 +15,7 @@ and no phantom of a test cohort stands on a map that training saw.
 import sys
 from pathlib import Path
 
-import fire
+from command import run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
@@ -98,4 +98,4 @@ def make_phantoms(
 
 
 if __name__ == "__main__":
-    fire.Fire(make_phantoms)
+    run(make_phantoms)

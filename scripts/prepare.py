@@ -10,16 +10,16 @@ Nothing is left out unasked: with a problem anywhere, the problems are printed a
 --leave_out_bad says to write it without the studies that have one.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import fire
+from command import run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from seganypet.data.data_list import write_data_list
+from seganypet.data.json_file import read_json
 from seganypet.data.preparation import (
     Found,
     Problem,
@@ -83,8 +83,10 @@ class Prepare:
 
     def monai_label(self, folder: str, label_names: dict | str | None = None) -> None:
         """A MONAI Label studies folder; --label_names '{"1": "liver"}' or a JSON file, for labels stored without."""
-        names = json.loads(Path(label_names).read_text()) if isinstance(label_names, str) else label_names
-        values = {int(value): str(name) for value, name in (names or {}).items()}
+        names = read_json(label_names, "file of label names") if isinstance(label_names, str) else label_names or {}
+        if not isinstance(names, dict) or not all(str(value).isdigit() for value in names):
+            raise ValueError(f'--label_names must be as {{"1": "liver"}}, whole numbers and names; got {names!r}')
+        values = {int(value): str(name) for value, name in names.items()}
         self._finish(lambda: find_monai_label(folder, label_names=values))
 
     def dicom(self, folder: str, structures: Sequence[str] | str = (), quality: str = "high") -> None:
@@ -93,22 +95,17 @@ class Prepare:
         self._finish(lambda: find_dicom(folder, self._output, structures=chosen, quality=quality))
 
     def _finish(self, find) -> None:
-        try:
-            found: Found = find()
-            problems = check_studies(found)
-            if not found.studies and not problems:
-                sys.exit("prepare: nothing found")
-            print_problems(problems)
-            bad = {problem.study for problem in problems}
-            if problems and not self._leave_out_bad:
-                sys.exit(
-                    f"prepare: {len(problems)} problem(s), no list written; --leave_out_bad leaves those studies out"
-                )
-            kept = [study for study in found.studies if study.name not in bad]
-            sections = split_studies(kept, **self._shares)
-            path = write_data_list(self._output / "data_list.json", sections)
-        except (ValueError, FileNotFoundError) as error:
-            sys.exit(f"prepare: {error}")
+        found: Found = find()
+        problems = check_studies(found)
+        if not found.studies and not problems:
+            raise ValueError("nothing found")
+        print_problems(problems)
+        bad = {problem.study for problem in problems}
+        if problems and not self._leave_out_bad:
+            raise ValueError(f"{len(problems)} problem(s), no list written; --leave_out_bad leaves those studies out")
+        kept = [study for study in found.studies if study.name not in bad]
+        sections = split_studies(kept, **self._shares)
+        path = write_data_list(self._output / "data_list.json", sections)
         for section, entries in sections.items():
             counts = ", ".join(f"{name} {count}" for name, count in sorted(count_labels(entries).items()))
             low = sum(entry.quality == "low" for entry in entries)
@@ -127,4 +124,4 @@ def print_problems(problems: list[Problem]) -> None:
 
 
 if __name__ == "__main__":
-    fire.Fire(Prepare)
+    run(Prepare)

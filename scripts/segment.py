@@ -6,7 +6,8 @@
 
 PATH is a NIfTI file or a DICOM folder; clicks are voxel indices (i, j, k) as nibabel indexes the volume. Each study's
 folder under --output gets a NIfTI mask per label, a DICOM SEG where the study is DICOM, picture.png, and answer.json
-with volume, SUV measures, where the SUV came from, and seconds. A list is
+with volume, SUV measures, where the SUV came from, and seconds. Another --label of the study goes beside those that are
+there. A list is
 [{"image": PATH, "label_name": "liver", "clicks": [{"ijk": [120, 80, 45], "positive": true}]}, …], paths relative to it;
 run again, it goes on where it stopped.
 """
@@ -15,15 +16,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import fire
 import torch
+from command import run
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from seganypet.clicks.prompts import selects
 from seganypet.clicks.reading import read_prompts_as_typed
-from seganypet.evaluation.study_answers import answer_study, is_answered
+from seganypet.evaluation.study_answers import answer_study, check_folder, is_answered, with_earlier_targets
 from seganypet.evaluation.study_requests import DEFAULT_LABEL, StudyRequest, read_study_requests, study_names
 from seganypet.inference import ClickSegmenter
 from seganypet.networks import load_network
@@ -59,27 +60,28 @@ def segment(
         device: cpu or cuda; cuda where there is one.
         series_uid: which series, where a DICOM folder holds several.
         units: SUVbw or BQML, where a NIfTI file does not say.
-        overwrite: answer again what is answered.
+        overwrite: answer again what is answered, and put nothing beside what is there.
     """
-    try:
-        if (study is None) == (studies is None):
-            raise ValueError("give either --study with --clicks, or --studies")
-        if studies is not None:
-            requests, problems = read_study_requests(str(studies))
-        else:
-            given = (*read_prompts_as_typed(clicks), *read_prompts_as_typed(negative, positive=False))
-            if not selects(given):
-                raise ValueError("give at least one positive click with --clicks i,j,k")
-            requests, problems = [StudyRequest(Path(str(study)), {str(label): given})], []
-        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        segmenter = ClickSegmenter(load_network(str(weights)), device=chosen)
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
-        sys.exit(f"segment: {error}")
+    if (study is None) == (studies is None):
+        raise ValueError("give either --study with --clicks, or --studies")
+    if studies is not None:
+        requests, problems = read_study_requests(str(studies))
+    else:
+        given = (*read_prompts_as_typed(clicks), *read_prompts_as_typed(negative, positive=False))
+        if not selects(given):
+            raise ValueError("give at least one positive click with --clicks i,j,k")
+        requests, problems = [StudyRequest(Path(str(study)), {str(label): given})], []
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    segmenter = ClickSegmenter(load_network(str(weights)), device=chosen)
     names = study_names(request.image for request in requests)
     requests = [replace(request, series_uid=series_uid, units=units) for request in requests]
     for request in tqdm(requests, unit="study", disable=len(requests) < 2):
         folder = Path(str(output)) / names[request.image]
         try:
+            if study is not None and not overwrite:
+                request = with_earlier_targets(request, folder)
+            elif not overwrite:
+                check_folder(request, folder)
             if overwrite or not is_answered(segmenter, request, folder):
                 volume = read_pet(request.image, series_uid=request.series_uid, units=request.units)
                 _report(answer_study(segmenter, volume, request, folder), folder)
@@ -100,4 +102,4 @@ def _report(answer: dict, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    fire.Fire(segment)
+    run(segment)

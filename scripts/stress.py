@@ -12,7 +12,7 @@ Ends with status 1 at the first answer that must not be, and says what was asked
 import sys
 from pathlib import Path
 
-import fire
+from command import run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
@@ -22,4 +22,4 @@ from reliability.random_requests import requests
 from reliability.soak import soak
 
 if __name__ == "__main__":
-    fire.Fire({"requests": requests, "files": files, "kills": kills, "soak": soak})
+    run({"requests": requests, "files": files, "kills": kills, "soak": soak})

@@ -73,6 +73,25 @@ def test_lesions_of_a_study_together_are_found_one_by_one(repo, cohort, tmp_path
     assert "under lesions' detection 0.58" in printed  # (1/3 + 5/6) / 2
 
 
+def test_one_bad_study_is_named_and_the_others_are_reported(repo, cohort, tmp_path):
+    broken = tmp_path / "broken.nii.gz"
+    image = nib.load(cohort / "0" / "suv.nii.gz")
+    voxels = image.get_fdata()
+    voxels[3, 4, 5] = np.nan
+    nib.save(nib.Nifti1Image(voxels, image.affine), broken)
+    content = json.loads((cohort / "data_list.json").read_text())
+    rows = [{**row, **{key: str(cohort / row[key]) for key in ("image", "label")}} for row in content["test"]]
+    (tmp_path / "data_list.json").write_text(json.dumps({"test": [{**rows[0], "image": str(broken)}, rows[1]]}))
+    options = ("--workers", "1", "--baselines", "False", "--leave_out", "liver", "--output", str(tmp_path / "out.json"))
+    code, printed, said = evaluate(repo, tmp_path, *options)
+    assert code == 1
+    assert "1 of 2 studies could not be read" in said
+    assert f"{broken}: 1 of 51840 voxels are NaN" in said
+    assert "Traceback" not in said
+    assert {row["label"] for row in json.loads((tmp_path / "out.json").read_text())["targets"]} == {"lesions"}
+    assert "| organs |" not in printed
+
+
 def test_a_reader_that_nobody_knows_is_refused_in_words(repo, cohort):
     code, _, said = evaluate(repo, cohort, "--reader", "pencil")
     assert code == 1

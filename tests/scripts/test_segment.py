@@ -154,8 +154,34 @@ def test_a_list_goes_on_after_a_bad_study_and_names_every_problem(segment, weigh
     ],
 )
 def test_wrong_arguments_are_named(segment, given, message):
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         segment(**given)
+
+
+def test_another_target_goes_beside_those_that_are_there(segment, weights, study, tmp_path):
+    run = {"study": str(study / "dicom"), "weights": str(weights), "device": "cpu", "output": str(tmp_path)}
+    segment(**run, clicks="10,9,12", label="liver")
+    segment(**run, clicks="4,9,12", label="spleen")
+    folder = tmp_path / "dicom"
+    answer = json.loads((folder / "answer.json").read_text())
+    assert list(answer["targets"]) == ["liver", "spleen"]
+    assert answer["targets"]["liver"]["clicks"] == [{"ijk": [10, 9, 12], "positive": True}]
+    segments = highdicom.seg.segread(folder / "segmentation.dcm").segment_numbers
+    assert len(list(segments)) == 2
+    segment(**run, clicks="5,9,12", label="spleen", overwrite=True)
+    assert list(json.loads((folder / "answer.json").read_text())["targets"]) == ["spleen"]
+
+
+def test_the_answer_of_another_study_of_that_name_is_not_overwritten(segment, weights, study, tmp_path):
+    for patient in ("a", "b"):
+        (tmp_path / patient).mkdir()
+        (tmp_path / patient / "suv.nii.gz").write_bytes((study / "suv.nii.gz").read_bytes())
+    run = {"weights": str(weights), "device": "cpu", "output": str(tmp_path / "out"), "clicks": "10,9,12"}
+    segment(**run, study=str(tmp_path / "a" / "suv.nii.gz"))
+    before = (tmp_path / "out" / "suv" / "answer.json").read_bytes()
+    with pytest.raises(SystemExit, match=r"holds the answer of .*/a/suv.nii.gz; take another --output, or --overwrite"):
+        segment(**run, study=str(tmp_path / "b" / "suv.nii.gz"))
+    assert (tmp_path / "out" / "suv" / "answer.json").read_bytes() == before
 
 
 def test_help(repo):

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from seganypet.data.cohort_case import IMAGE, LABELS, RECORD, Case, write_case
 from seganypet.data.data_list import Entry, write_data_list
-from seganypet.data.phantoms import LabelMap, LesionMap
+from seganypet.data.phantoms import LabelMap, LesionMap, Options
 
 _PACKAGES = Path(__file__).resolve().parents[2]
 _NOT_WORTH_STARTING = 4  # cases: a process takes some seconds to import what it needs
@@ -91,6 +91,7 @@ def write_cohort(
             raise ValueError(f"{name} must lie in 0 to 1, got {share!r}")
     if count < 1 or validation < 0 or test < 0 or validation + test > count:
         raise ValueError(f"count {count} must hold validation {validation} and test {test}, none negative")
+    Options(region_mm=region_mm)  # says itself what is wrong with it, before any process starts
     folder = Path(folder)
     size = None if voxel_size_mm is None else [float(step) for step in voxel_size_mm]
     cases = []

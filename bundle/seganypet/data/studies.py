@@ -14,7 +14,7 @@ from torch import Tensor
 from seganypet.data.data_list import Entry
 from seganypet.data.label_reading import read_label_map
 from seganypet.data.preprocessing import WorkingGrid, estimate_suv_factor
-from seganypet.data.targets import Target, is_lesion, split_targets
+from seganypet.data.targets import Target, is_lesion, names_of, split_targets
 from seganypet.networks.settings import NetworkSettings
 from seganypet.pet import read_pet
 
@@ -74,7 +74,7 @@ class LoadStudy(Transform):
     ) -> None:
         self.settings = settings
         self.only_lesions = only_lesions
-        self.leave_out = frozenset(leave_out)
+        self.leave_out = names_of(leave_out)
 
     def __call__(self, entry: Entry) -> WorkingStudy:
         volume = read_pet(entry.image)

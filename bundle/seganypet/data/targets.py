@@ -5,7 +5,7 @@ Training leaves out lesions of a single voxel, evaluation none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,25 @@ from torch import Tensor
 from seganypet.pet.segment_codes import is_lesion
 
 SMALLEST_VOXELS = 2  # of what is trained on, on the study's own grid
+
+
+def names_of(names: str | Iterable[str]) -> frozenset[str]:
+    """Label names as a person gives them: one, several with commas between them, or a list."""
+    given = names.split(",") if isinstance(names, str) else names
+    return frozenset(str(name).strip() for name in given) - {""}
+
+
+def known_names(names: str | Iterable[str], labels: Iterable[str]) -> frozenset[str]:
+    """The same, of which each must be one of the labels.
+
+    Raises:
+        ValueError: names that are none.
+    """
+    given, known = names_of(names), sorted(set(labels))
+    unknown = sorted(given - set(known))
+    if unknown:
+        raise ValueError(f"there is no label {', '.join(unknown)}; there are {', '.join(known) or 'none'}")
+    return given
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from seganypet.data.data_list import Entry, read_data_list
 from seganypet.data.label_reading import LabelMap, on_grid_of, read_label_map
 from seganypet.data.preprocessing import estimate_suv_factor
-from seganypet.data.targets import Part, parts_of
+from seganypet.data.targets import Part, names_of, parts_of
 from seganypet.evaluation.study_requests import read_study_requests
 from seganypet.pet import PetVolume, read_pet
 
@@ -81,7 +81,7 @@ class LabelledTargets(Dataset):
         smallest_ml: float = 0.0,
     ) -> None:
         self.items: list[tuple[Entry, int]] = []  # entry, place among its label's parts
-        self._leave_out = frozenset(leave_out)
+        self._leave_out = names_of(leave_out)
         self._reader = _Reader()
         for entry in (entry for path in data_lists for entry in read_data_list(path)[section]):
             label = read_label_map(entry.label)

@@ -13,7 +13,7 @@ from scipy.integrate import trapezoid
 from seganypet.clicks import Click, Prompt
 from seganypet.data.data_list import Entry
 from seganypet.data.label_reading import read_label_map
-from seganypet.data.targets import is_lesion, parts_of
+from seganypet.data.targets import is_lesion, names_of, parts_of
 from seganypet.evaluation.metrics import lesion_f1, surface_dice
 from seganypet.evaluation.protocol import click_curve
 from seganypet.evaluation.situation import situations
@@ -112,7 +112,7 @@ def evaluate_study(
     """
     volume = read_pet(entry.image)
     labels = read_label_map(entry.label, volume).voxels
-    names = {value: name for value, name in entry.label_names.items() if name not in leave_out}
+    names = {value: name for value, name in entry.label_names.items() if name not in names_of(leave_out)}
     lesions = np.isin(labels, [value for value, name in entry.label_names.items() if is_lesion(name)])
     evaluate = partial(_evaluate, segmenter, volume, str(entry.image), clicks=clicks, reader=reader)
     if together:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seganypet.clicks import Click
-from seganypet.clicks.reading import prompt_json
+from seganypet.clicks.reading import prompt_json, read_prompts
 from seganypet.data.kept_studies import identity_of
 from seganypet.evaluation.picture import study_picture
 from seganypet.evaluation.study_requests import StudyRequest, file_names
@@ -80,6 +80,31 @@ def answer_study(
     with whole_file(folder / ANSWER) as draft:
         draft.write_text(json.dumps(answer, indent=1))
     return answer
+
+
+def with_earlier_targets(request: StudyRequest, folder: str | Path) -> StudyRequest:
+    """The request with the targets that a folder's answer holds besides: answered again, they stay beside the new ones.
+
+    Raises:
+        ValueError: the folder holds another study's answer.
+    """
+    check_folder(request, folder)
+    try:
+        answer = json.loads((Path(folder) / ANSWER).read_text())
+        earlier = {label: tuple(read_prompts(target["clicks"])) for label, target in answer["targets"].items()}
+    except (OSError, ValueError, KeyError, TypeError):  # none, or one that cannot be read
+        return request
+    return replace(request, targets={**earlier, **request.targets})
+
+
+def check_folder(request: StudyRequest, folder: str | Path) -> None:
+    """Raises ValueError where a folder holds another study's answer, which would be overwritten."""
+    try:
+        other = Path(json.loads((Path(folder) / ANSWER).read_text())["study"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if other.resolve() != request.image.resolve():
+        raise ValueError(f"{folder} holds the answer of {other}; take another --output, or --overwrite")
 
 
 def is_answered(segmenter: ClickSegmenter, request: StudyRequest, folder: str | Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ class StudyEvaluator:
     rules: bool = True
     clicks: int = 5
     baselines: bool = True
-    leave_out: tuple[str, ...] = ()
+    leave_out: Collection[str] = ()
     max_organs: int | None = None
     reader: str = "click"
     together: bool = False
@@ -45,15 +45,12 @@ class StudyEvaluator:
         """
         return ClickSegmenter(load_network(self.weights), device=self.device, rules=self.rules)
 
-    def all(self, entries: Sequence[Entry], workers: int | None = None) -> Iterator[list[TargetResult]]:
-        """Each study's results, in the order of the entries.
+    def all(self, entries: Sequence[Entry], workers: int | None = None) -> Iterator[list[TargetResult] | str]:
+        """Each study's results, or why it has none, in the order of the entries: one study does not end the others.
 
         Args:
             entries: of a data list.
             workers: processes; by default one a core, and 1 on another device than the CPU.
-
-        Raises:
-            ValueError: a label map that does not fit its image.
         """
         if workers is None:
             workers = len(os.sched_getaffinity(0)) if (self.device or "cpu") == "cpu" else 1
@@ -68,19 +65,22 @@ class StudyEvaluator:
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(self,)) as pool:
             yield from pool.map(_study_here, entries)
 
-    def _study(self, segmenter: ClickSegmenter, entry: Entry) -> list[TargetResult]:
-        results = evaluate_study(
-            segmenter,
-            entry,
-            clicks=self.clicks,
-            baselines=self.baselines,
-            leave_out=self.leave_out,
-            max_organs=self.max_organs,
-            reader=self.reader,
-            together=self.together,
-        )
-        segmenter.clear()
-        return results
+    def _study(self, segmenter: ClickSegmenter, entry: Entry) -> list[TargetResult] | str:
+        try:
+            return evaluate_study(
+                segmenter,
+                entry,
+                clicks=self.clicks,
+                baselines=self.baselines,
+                leave_out=self.leave_out,
+                max_organs=self.max_organs,
+                reader=self.reader,
+                together=self.together,
+            )
+        except (ValueError, OSError) as error:
+            return str(error)
+        finally:
+            segmenter.clear()
 
 
 _here: tuple[StudyEvaluator, ClickSegmenter] | None = None  # of this process
@@ -92,7 +92,7 @@ def _start(evaluator: StudyEvaluator) -> None:
     _here = (evaluator, evaluator.segmenter())
 
 
-def _study_here(entry: Entry) -> list[TargetResult]:
+def _study_here(entry: Entry) -> list[TargetResult] | str:
     assert _here is not None
     evaluator, segmenter = _here
     return evaluator._study(segmenter, entry)

@@ -90,8 +90,8 @@ class ClickSegmenter:
 
     Raises:
         ImportError: OpenVINO is asked for and not installed.
-        ValueError: another backend, OpenVINO on another device than a CPU, or a window whose half is not a whole number
-            of logit cells.
+        ValueError: another backend, OpenVINO on another device than a CPU, CUDA where there is none, or a window whose
+            half is not a whole number of logit cells.
     """
 
     def __init__(
@@ -111,6 +111,8 @@ class ClickSegmenter:
         if device is None:
             device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
         self.device = torch.device(device)
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"device {str(self.device)!r} was asked for, and this torch sees no CUDA device")
         self.encoder = WindowEncoder(
             net.to(self.device).eval(),
             ComputeGate(),

@@ -1,0 +1,99 @@
+"""How every script here is called: flags are checked before anything is done, and mistakes are answered in a line.
+
+Fire itself runs a command with its defaults and complains of a flag that it does not know afterwards.
+"""
+
+import difflib
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+import fire
+
+Target = Callable[..., Any] | Mapping[str, Callable[..., Any]]
+
+
+def run(target: Target) -> None:
+    """Call a function, a class's method or one of several functions by the command line; ends the process on mistakes.
+
+    Exits with 2 for a flag or argument that there is none of, 1 for a ValueError or OSError, 130 when interrupted.
+    """
+    name, words = Path(sys.argv[0]).stem, sys.argv[1:]
+    mistake = unknown_word(target, words)
+    if mistake is not None:
+        print(f"{name}: {mistake}", file=sys.stderr)
+        sys.exit(2)
+    try:
+        fire.Fire(_with_checked_types(target), name=name)
+    except (ValueError, OSError) as error:
+        sys.exit(f"{name}: {error}")
+    except KeyboardInterrupt:
+        print(f"\n{name}: stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def unknown_word(target: Target, words: list[str]) -> str | None:
+    """What is wrong with the first flag or argument that the command does not have; None where all are known."""
+    positional, options, after_flag = [], _options(target, words), False
+    for word in words:
+        if word in ("--", "--help", "-h"):
+            return None
+        if not word.startswith("--"):
+            if not after_flag and not (word.startswith("-") and len(word) == 2):
+                positional.append(word)
+            after_flag = False
+            continue
+        flag, given, _ = word[2:].partition("=")
+        flag, after_flag = flag.replace("-", "_"), not given
+        if flag in options or (flag.startswith("no") and flag[2:] in options):
+            continue
+        like = difflib.get_close_matches(flag, options, n=1)
+        return f"there is no --{flag}" + (f"; did you mean --{like[0]}?" if like else f"; there are {_listed(options)}")
+    several = isinstance(target, Mapping) or inspect.isclass(target)
+    most = len(options) + several
+    return f"{positional[most]!r} is one argument too many" if len(positional) > most else None
+
+
+def _options(target: Target, words: Iterable[str]) -> list[str]:
+    """Names of the parameters that the words may give."""
+    if isinstance(target, Mapping):
+        chosen = [target[word] for word in words if word in target] or list(target.values())
+    elif inspect.isclass(target):
+        methods = dict(inspect.getmembers(target, inspect.isfunction))
+        chosen = [method for name, method in methods.items() if name in words and not name.startswith("_")]
+        chosen = [*(chosen or methods.values()), methods["__init__"]]
+    else:
+        chosen = [target]
+    names = (name for one in chosen for name in inspect.signature(one).parameters if name != "self")
+    return list(dict.fromkeys(names))
+
+
+def _listed(options: Iterable[str]) -> str:
+    return ", ".join(f"--{option}" for option in options)
+
+
+def _with_checked_types(target: Target) -> Target:
+    if isinstance(target, Mapping):
+        return {name: _checked(one) for name, one in target.items()}
+    return target if inspect.isclass(target) else _checked(target)
+
+
+def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, refusing what is no number or no true or false where it wants one."""
+    signature, hints = inspect.signature(function), get_type_hints(function)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for name, value in signature.bind(*args, **kwargs).arguments.items():
+            kinds = set(get_args(hints.get(name)) or [hints.get(name)])
+            for wanted, words in (({int}, "a whole number"), ({int, float}, "a number"), ({bool}, "true or false")):
+                accepted = wanted | {NoneType}
+                if kinds <= accepted and not (type(value) in wanted or (value is None and NoneType in kinds)):
+                    raise ValueError(f"--{name} takes {words}, got {value!r}")
+        return function(*args, **kwargs)
+
+    return call

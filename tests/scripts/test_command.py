@@ -1,0 +1,64 @@
+"""What a person mistypes is answered in a line, before anything is done."""
+
+import subprocess
+import sys
+
+import pytest
+from command import unknown_word
+
+
+def click(study: str, label: str = "lesion", overwrite: bool = False) -> None: ...
+
+
+class Cohort:
+    def __init__(self, output: str = "runs") -> None: ...
+
+    def nnunet(self, folder: str, fold: int = 0) -> None: ...
+
+    def dicom(self, folder: str, structures: str = "") -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("target", "words", "said"),
+    [
+        (click, "--study a --label liver", None),
+        (click, "a liver --overwrite", None),
+        (click, "--study=a --nooverwrite", None),
+        (click, "--study a --over-write True", "there is no --over_write; did you mean --overwrite?"),
+        (click, "--study a --lable liver", "there is no --lable; did you mean --label?"),
+        (click, "--study a --x 1", "there is no --x; there are --study, --label, --overwrite"),
+        (click, "a liver True more", "'more' is one argument too many"),
+        (click, "--help", None),
+        (Cohort, "nnunet --folder a --fold 1 --output b", None),
+        (Cohort, "dicom --folder a --fold 1", "there is no --fold; did you mean --folder?"),
+        ({"click": click, "cohort": Cohort.dicom}, "click --study a", None),
+        ({"click": click}, "click --studdy a", "there is no --studdy; did you mean --study?"),
+    ],
+)
+def test_flags_that_there_are_none_of(target, words, said):
+    assert unknown_word(target, words.split()) == said
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("segment.py --weigths x", 2, "segment: there is no --weigths; did you mean --weights?"),
+        ("evaluate.py --data_list x --clicks abc", 1, "evaluate: --clicks takes a whole number, got 'abc'"),
+        ("convert_checkpoint.py a b --spacing_mm abc", 1, "convert_checkpoint: --spacing_mm takes a number, got 'abc'"),
+        ("make_phantoms.py --folder {0} --region_mm -5", 1, "make_phantoms: region_mm must be 60 or more, got -5"),
+        ("list_crops.py --folder {0} --path {0}/list.json", 1, "list_crops: no splits.json in {0}"),
+        ("prepare.py monai_label --folder {0} --label_names a.json", 1, "prepare: no file of label names at a.json"),
+        ("segment.py --study x --clicks 1,2,3 --device cuda:9", 1, "segment: device 'cuda:9' was asked for"),
+        ("demo.py --study {0} --clicks a.json", 1, "demo: no file of clicks at a.json"),
+    ],
+)
+def test_mistakes_are_one_line(repo, tmp_path, words, code, said):
+    if "cuda" in words and __import__("torch").cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    script, *rest = (word.format(tmp_path) for word in words.split())
+    done = subprocess.run(
+        [sys.executable, str(repo / "scripts" / script), *rest], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == code, done.stderr
+    assert said.format(tmp_path) in done.stderr
+    assert "Traceback" not in done.stderr
