@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import pydicom
 from lib.store.archive import ArchiveSeries
+from pydicom.dataset import Dataset
 from small_studies import DICOM_AFFINE, hot_block
 
 from seganypet.pet import write_pet_dicom_series
@@ -26,6 +28,13 @@ class OneSeries:
 
     def fetch(self, study_uid: str, uid: str, folder: Path, *, listed: int = 0) -> int:
         shutil.copytree(self.files[0].parent, folder, dirs_exist_ok=True)
+        return len(self.files)
+
+    def header_of(self, study_uid: str, uid: str, sop_uid: str, keywords: Collection[str]) -> Dataset | None:
+        headers = (pydicom.dcmread(file, stop_before_pixels=True) for file in self.files)
+        return next((header for header in headers if header.SOPInstanceUID == sop_uid), None)
+
+    def count(self, study_uid: str, uid: str) -> int:
         return len(self.files)
 
     def segmentations(self, study_uid: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pytest
 from network_namespace import NetworkNamespace, network_namespace
 from oblique_study import write_study
 from orthanc import Orthanc, running_orthanc
-from running_server import REPO, Server, start_server
+from running_server import APP, REPO, Server, start_server
 
 from seganypet.pet import read_pet
+
+sys.path.insert(0, str(APP))
 
 
 class ArchiveServer(Server):

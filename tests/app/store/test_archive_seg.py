@@ -9,8 +9,9 @@ import pytest
 from archive_client import Client
 from fastapi import HTTPException
 from lib.store.archive import Archive
-from lib.store.archive_store import FETCHED, SERIES, ArchiveStore
+from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import FINAL
+from lib.store.series_cache import FETCHED, SERIES
 from lib.store.volumes import Volumes
 from small_studies import DICOM_AFFINE, hot_block
 

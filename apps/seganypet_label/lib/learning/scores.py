@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lib.store.archive_store import FETCHED, ArchiveStore
+from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import StudyStore
 from lib.store.kept_files import PRIVATE, keep
+from lib.store.series_cache import FETCHED
 
 logger = logging.getLogger(__name__)
 

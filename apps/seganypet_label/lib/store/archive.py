@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,12 +19,16 @@ from monailabel.config import settings
 from monailabel.datastore.dicom import DICOMwebClientX
 from monailabel.interfaces.exception import ImageNotFoundException
 from pydicom import dcmread
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 logger = logging.getLogger(__name__)
 
 UID = re.compile(r"[0-9][0-9.]{0,63}")
 TIMEOUT_S = (5.0, 120.0)  # to connect, and between two bytes of an answer
+NOT_THERE = (400, 404, 410)
+NO_SEARCH = (*NOT_THERE, 405, 501)  # an archive that cannot search a study has nothing to be found in it
+SOP_UID = "00080018"
 PET = "PT"
 FIELDS = (
     "StudyInstanceUID",
@@ -90,7 +94,10 @@ class Archive:
             wado_url_prefix=settings.MONAI_LABEL_WADO_PREFIX,
             stow_url_prefix=settings.MONAI_LABEL_STOW_PREFIX,
         )
-        client.set_http_retry_params(retry=True, max_attempts=2, wait_exponential_multiplier=200)
+        # a status that is tried again would come as no RequestException in the end: connections alone are
+        client.set_http_retry_params(
+            retry=True, max_attempts=2, wait_exponential_multiplier=200, retriable_error_codes=()
+        )
         return cls(client, settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER)
 
     def session(self) -> requests.Session:
@@ -121,7 +128,7 @@ class Archive:
         """The files of a series, in a folder that appears only when they are all there.
 
         Args:
-            folder: an empty one is replaced; `uid` is its name.
+            folder: replaced then if it exists; `uid` is its name.
             listed: how many the archive says there are; 0 where it does not say.
 
         Returns:
@@ -143,7 +150,7 @@ class Archive:
                 instance.save_as(partial_folder / f"{sop_uid}.dcm", write_like_original=False)
                 sent.add(sop_uid)
         except requests.HTTPError as error:
-            if error.response is None or error.response.status_code not in (400, 404, 410):
+            if not _says(error, NOT_THERE):
                 raise
         finally:
             if not sent or len(sent) < listed:
@@ -155,11 +162,40 @@ class Archive:
                 f"the archive {self.url} sent {len(sent)} of the {listed} instances it lists of series {uid}: a part "
                 "of a scan is not shown; ask again when it is whole"
             )
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial_folder.rename(folder)
+        _put_in_place(partial_folder, folder)
         logger.info("%s: %d files fetched", uid, len(sent))
         return len(sent)
+
+    def header_of(self, study_uid: str, uid: str, sop_uid: str, keywords: Collection[str]) -> Dataset | None:
+        """Some fields of one instance as the archive has it now; None where it does not have it any more.
+
+        Raises:
+            requests.RequestException: the archive does not answer.
+        """
+        wanted = {f"{tag_for_keyword(keyword):08X}" for keyword in keywords}
+        try:
+            said = self._client.retrieve_instance_metadata(study_uid, uid, sop_uid)
+        except IndexError:  # an empty answer
+            return None
+        except requests.HTTPError as error:
+            if not _says(error, NOT_THERE):
+                raise
+            return None
+        return Dataset.from_json({tag: element for tag, element in said.items() if tag in wanted})
+
+    def count(self, study_uid: str, uid: str) -> int:
+        """How many instances of a series a search finds, for an archive that does not list their number.
+
+        Raises:
+            requests.RequestException: the archive does not answer.
+        """
+        seen: set[str] = set()
+        while True:
+            page = self._client.search_for_instances(study_uid, uid, offset=len(seen) or None)
+            new = {str(one.get(SOP_UID, {}).get("Value", [""])[0]) for one in page} - seen
+            if not new:
+                return len(seen)
+            seen |= new
 
     def segmentations(self, study_uid: str) -> list[str]:
         """The SEG series of a study, the newest first.
@@ -167,9 +203,13 @@ class Archive:
         Raises:
             requests.RequestException: the archive does not answer.
         """
-        found = self._client.search_for_series(
-            study_uid, search_filters={"Modality": "SEG"}, fields=("SeriesDate", "SeriesTime", "Modality")
-        )
+        fields = ("SeriesDate", "SeriesTime", "Modality")
+        try:
+            found = self._client.search_for_series(study_uid, search_filters={"Modality": "SEG"}, fields=fields)
+        except requests.HTTPError as error:
+            if not _says(error, NO_SEARCH):
+                raise
+            return []
         series = [one for one in map(Dataset.from_json, found) if one.get("Modality", "SEG") == "SEG"]
         series.sort(key=lambda one: (str(one.get("SeriesDate") or ""), str(one.get("SeriesTime") or "")), reverse=True)
         return [uid for one in series if UID.fullmatch(uid := str(one.get("SeriesInstanceUID", "")))]
@@ -210,6 +250,20 @@ class Archive:
                 seen.add(uid)
                 if UID.fullmatch(uid) and one.get("Modality", PET) == PET:
                     yield _series(one, uid)
+
+
+def _says(error: requests.HTTPError, codes: Collection[int]) -> bool:
+    return error.response is not None and error.response.status_code in codes
+
+
+def _put_in_place(new: Path, folder: Path) -> None:
+    """Give a folder another's name; what had it goes then, so that who looks finds the one or the other."""
+    old = folder.with_name(f".{folder.name}.replaced")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _series(found: Dataset, uid: str) -> ArchiveSeries:

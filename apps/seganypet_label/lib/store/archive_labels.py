@@ -13,6 +13,7 @@ import numpy as np
 from monailabel.interfaces.exception import ImageNotFoundException
 from numpy.typing import NDArray
 from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
 
 from lib.store.archive import Archive
 from seganypet.data.label_reading import overlap_order
@@ -21,6 +22,9 @@ from seganypet.pet.dicom_file import read_dicom
 from seganypet.pet.segmentation_import import referenced_series
 
 logger = logging.getLogger(__name__)
+
+# what comes of a SEG that is none, or is not there any more; a network that fails is an OSError
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, InvalidDicomError, ImageNotFoundException)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def newest_label(archive: Archive, study_uid: str, volume: PetVolume) -> Archive
             try:
                 archive.fetch(study_uid, uid, Path(folder) / uid)
                 found = [_Seg.of(file, uid, volume) for file in sorted((Path(folder) / uid).iterdir())]
-            except (ValueError, ImageNotFoundException) as error:
+            except UNREADABLE as error:
                 logger.info("SEG %s is not taken in: %s", uid, error)
                 continue
             sure = [one for one in found if one.names_series and one.dated]  # no other can be newer
@@ -92,7 +96,7 @@ def _first_usable(segs: Iterable[_Seg], study_uid: str, volume: PetVolume) -> Ar
     for one in sorted(segs, key=lambda seg: (seg.names_series, seg.made), reverse=True):
         try:
             return _label(one.file, volume, {"study_uid": study_uid, "series_uid": one.series_uid})
-        except ValueError as error:
+        except UNREADABLE as error:
             logger.info("SEG %s is not taken in: %s", one.series_uid, error)
     return None
 

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +27,22 @@ from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoun
 from numpy.typing import NDArray
 
 from lib.store.archive import Archive, ArchiveSeries
-from lib.store.archive_labels import newest_label
+from lib.store.archive_checks import Checks
 from lib.store.bad_request import BadRequest
 from lib.store.datastore import FINAL, StudyStore
+from lib.store.label_intake import LabelIntake
 from lib.store.label_quality import LOW
 from lib.store.label_segs import write_label_seg
 from lib.store.owned_keys import DICOM
+from lib.store.series_cache import SERIES, SeriesCache
 from lib.store.series_folders import SeriesFolder
 from lib.store.volumes import Volumes
 from seganypet.data.label_reading import LabelMap
+from seganypet.pet import PetVolume
 
 logger = logging.getLogger(__name__)
 
 LIST_EVERY_S = 30.0  # a list of thousands of series takes an archive a while; a series asked for by name is looked up
-SERIES = "series"  # folder of fetched series inside the cache
-FETCHED = ".slices"  # how many slices the archive said a series had when it was fetched
 
 
 class ArchiveStore(StudyStore):
@@ -58,12 +60,13 @@ class ArchiveStore(StudyStore):
 
     def __init__(self, archive: Archive, cache: Path, volumes: Volumes, *, final_quality: str = LOW) -> None:
         self.archive = archive
-        self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._sending: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # so that no older SEG comes last
         self._listed: dict[str, ArchiveSeries] | None = None  # None until the archive has answered
         self.answered = False  # whether the archive gave its list when it was asked for it last
         folder = cache / hashlib.md5(archive.url.encode(), usedforsecurity=False).hexdigest()
-        (folder / SERIES).mkdir(parents=True, exist_ok=True)
+        self.cache = SeriesCache(archive, folder)
+        self.checks = Checks(LIST_EVERY_S)
+        self._intake = LabelIntake(archive, folder, self._keep_final, self._final_label)
         super().__init__(str(folder), volumes, auto_reload=False, final_quality=final_quality)
         self._looked = time.monotonic()
 
@@ -99,46 +102,45 @@ class ArchiveStore(StudyStore):
         return name
 
     def source(self, name: str) -> tuple[Path, str | None]:
-        """Where a study's files are; they are fetched if they are not here, or if the archive has got more since.
+        """Where a study's files are; they are fetched if they are not here, or if the archive has others since.
 
         Raises:
             ImageNotFoundException: the archive has no such PET series, or not any more.
-            requests.RequestException: the archive does not answer.
+            requests.RequestException: the archive does not answer, and the series is not here.
         """
         study_id = self.study_id(name)
         path, series_uid = super().source(study_id)
         if series_uid is None:
             return path, None
         listed = (self._listed or {}).get(study_id)
-        fetched, study_uid = False, ""
-        with self._fetching[study_id]:
-            there, slices = _fetched(path), listed.slices if listed else 0
-            if there is None or slices not in (0, there):
-                with self._lock:
-                    study_uid = self._datastore.objects[study_id].image.info["about"]["study_uid"]
-                try:
-                    count = self.archive.fetch(study_uid, series_uid, path, listed=slices)
-                except ImageNotFoundException:
-                    self._forget(study_id)
-                    raise
-                (path / FETCHED).write_text(str(slices or count))
-                fetched = True
+        study_uid, slices = self._study_uid(study_id), listed.slices if listed else 0
+        if self.cache.is_here(series_uid):
+            self._expect_label(study_id)
+            self.checks.run(study_id, partial(self._check, study_uid, series_uid, path, slices))
+        try:
+            fetched = self.cache.bring(study_uid, series_uid, slices)
+        except ImageNotFoundException:
+            self._forget(study_id)
+            raise
         if fetched:
-            self._take_in_label(study_id, study_uid)
+            self.checks.note(study_id)
+            self._expect_label(study_id, fetched=True)
+            self._take_in_label(study_id, study_uid, path)
         return path, series_uid
 
-    def _take_in_label(self, study_id: str, study_uid: str) -> None:
-        """Keep the label that another server left in the archive, where there is none here."""
-        if self.get_label_uri(study_id, FINAL):
-            return
+    def _check(self, study_uid: str, series_uid: str, path: Path, slices: int) -> None:
+        """Ask the archive what it has by now of a study that is open."""
         try:
-            volume = self.volumes.study(*super().source(study_id))[0]
-            found = newest_label(self.archive, study_uid, volume)
-            if found is not None:
-                label = LabelMap(found.labels.astype(np.int16), volume.affine, {})
-                self._keep(study_id, FINAL, label, found.info, volume, self._quality(FINAL, found.info))
-        except (requests.RequestException, OSError, ValueError, HTTPException) as error:
-            logger.warning("%s: no label is taken in from the archive: %s", study_id, error)
+            self.cache.check(study_uid, series_uid, slices)
+        finally:
+            self._take_in_label(series_uid, study_uid, path)
+
+    def _study_uid(self, study_id: str) -> str:
+        with self._lock:
+            entry = self._datastore.objects.get(study_id)
+        if entry is None:
+            raise ImageNotFoundException(f"the archive {self.archive.url} has no PET series {study_id!r} any more")
+        return str(entry.image.info["about"]["study_uid"])
 
     def series_of_study(self, study_uid: str) -> list[str]:
         """The PET series known of a study, by its StudyInstanceUID."""
@@ -176,6 +178,31 @@ class ArchiveStore(StudyStore):
 
     # --- labels
 
+    def _expect_label(self, study_id: str, *, fetched: bool = False) -> None:
+        self._intake.expect(study_id, lambda: self._label(study_id, FINAL) is not None, fetched=fetched)
+
+    def _take_in_label(self, study_id: str, study_uid: str, path: Path) -> str:
+        return self._intake.take_in(study_id, study_uid, lambda: self.volumes.study(path, study_id)[0])
+
+    def _final_label(self, study_id: str, volume: PetVolume) -> tuple[dict[str, Any], NDArray[np.int16]] | None:
+        known = self._label(study_id, FINAL)
+        return None if known is None else (known.info, self._kept_voxels(study_id, FINAL, known, volume))
+
+    def _keep_final(self, study_id: str, label: LabelMap, info: dict[str, Any], volume: PetVolume) -> None:
+        self._keep(study_id, FINAL, label, info, volume, self._quality(FINAL, info))
+
+    def _keep(
+        self, study_id: str, tag: str, label: LabelMap, label_info: dict[str, Any], volume: PetVolume, quality: str
+    ) -> list[dict[str, str]]:
+        with self._intake.keeping[study_id]:
+            return super()._keep(study_id, tag, label, label_info, volume, quality)
+
+    def remove_label(self, label_id: str, label_tag: str) -> None:
+        """Take a label out here; the archive's copies stay there, and do not come back by themselves."""
+        if str(getattr(label_tag, "value", label_tag)) == FINAL and self.get_label_uri(label_id, FINAL):
+            self._expect_label(label_id)
+        super().remove_label(label_id, label_tag)
+
     def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Keep a label here, and send a final one to the archive as a DICOM SEG with a segment per target.
 
@@ -207,8 +234,13 @@ class ArchiveStore(StudyStore):
             self._send_seg(study_id, tag)
 
     def _send_seg(self, study_id: str, tag: str) -> None:
-        """Send the label as it is now, one SEG of a study after the other, and note where it went."""
-        volume = self.volume(study_id)
+        """Send the label as it is now, one SEG of a study after the other, and note where it went.
+
+        None is sent before the archive's own label is known: the newest would hide what stands in that alone.
+        """
+        path, series_uid = self.source(study_id)
+        volume = self.volumes.study(path, series_uid)[0]
+        unknown = self._take_in_label(study_id, self._study_uid(study_id), path)
         with self._sending[study_id], tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
             label, info = self._copy_of_label(study_id, tag, Path(folder))
             if "problem" not in info.get("seg", {"problem": "not sent yet"}):
@@ -217,7 +249,7 @@ class ArchiveStore(StudyStore):
             try:
                 if not write_label_seg(label, info, volume, file):
                     return  # nothing is left of the label, which a SEG cannot say
-                seg = self.archive.store(file)
+                seg = {"problem": unknown} if unknown else self.archive.store(file)
             except (requests.RequestException, OSError, ValueError) as error:
                 seg = {"problem": str(error)}
             self._note_seg(study_id, tag, label, info, seg)
@@ -256,6 +288,8 @@ class ArchiveStore(StudyStore):
         except (requests.RequestException, OSError) as error:
             self.answered = False
             logger.warning("the archive %s does not answer, studies may be missing: %s", self.archive.url, error)
+        else:
+            self.cache.drop_unlisted(self._listed)
         return [self._folder_of(series) for series in (self._listed or {}).values()]
 
     def _folder_of(self, series: ArchiveSeries) -> SeriesFolder:
@@ -280,15 +314,8 @@ class ArchiveStore(StudyStore):
             self.refresh()
 
     def _forget(self, study_id: str) -> None:
+        self.cache.forget(study_id)
         with self._lock:
             self._listed = {uid: one for uid, one in (self._listed or {}).items() if uid != study_id}
             self._series = [self._folder_of(one) for one in self._listed.values()]
             self._reconcile_datastore()
-
-
-def _fetched(folder: Path) -> int | None:
-    """How many slices the archive had when a series was fetched; None where it was not."""
-    try:
-        return int((folder / FETCHED).read_text())
-    except (OSError, ValueError):
-        return None

@@ -1,0 +1,58 @@
+"""What SUV rests on in a PET header, compared between the file that was fetched and what the archive has now."""
+
+from __future__ import annotations
+
+from pydicom.dataset import Dataset
+
+from seganypet.pet.headers import canonical, header_text
+
+TRACER = "RadiopharmaceuticalInformationSequence"
+OF_THE_TRACER = (
+    "RadionuclideTotalDose",
+    "RadionuclideHalfLife",
+    "RadiopharmaceuticalStartTime",
+    "RadiopharmaceuticalStartDateTime",
+)
+OF_THE_IMAGE = (
+    "PatientWeight",
+    "PatientSize",
+    "PatientSex",
+    "Units",
+    "SUVType",
+    "CorrectedImage",
+    "DecayCorrection",
+    "SeriesDate",
+    "SeriesTime",
+    "AcquisitionDate",
+    "AcquisitionTime",
+    "TimezoneOffsetFromUTC",
+    "FrameReferenceTime",
+    "ActualFrameDuration",
+    "RescaleSlope",
+    "RescaleIntercept",
+)
+FIELDS = (*OF_THE_IMAGE, *OF_THE_TRACER)  # what `differences` looks at
+ASKED_FOR = (*FIELDS, TRACER)
+
+
+def differences(fetched: Dataset, there: Dataset | None) -> tuple[str, ...]:
+    """The fields of one instance that its archive says otherwise than its file, with what it says.
+
+    Args:
+        fetched: header of the file.
+        there: header of the same instance in the archive, None where it is not there any more.
+
+    Returns:
+        Sentences, none where both say the same in whatever writing.
+    """
+    if there is None:
+        return ("an instance is not there any more",)
+    pairs = ((field, _said(fetched, field), _said(there, field)) for field in FIELDS)
+    return tuple(f"{field} is {now or 'missing'}" for field, before, now in pairs if before != now)
+
+
+def _said(header: Dataset, field: str) -> str:
+    """A field in one writing, "" where it is missing; the tracer's are looked for as `seganypet.pet` does."""
+    items = header.get(TRACER) if field in OF_THE_TRACER else None
+    texts = [header_text(item, field) for item in items or [header]]
+    return ", ".join(canonical(field, text) for text in texts if text)
