@@ -8,11 +8,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # torch's threads sleep at their barriers: on shared cores, spinning there made a decode several times slower
 export OMP_WAIT_POLICY ?= passive
 
-STUDIES ?= demo/studies
-STUDY ?=
-CLICKS ?=
-PORT ?= 8000
-HOST ?= 127.0.0.1
+# of the command line alone: some shells export HOST, the machine's name
+STUDIES := demo/studies
+STUDY :=
+CLICKS :=
+PORT := 8000
+HOST := 127.0.0.1
 
 # the app is a program of its own: its package is called lib, as MONAI Label has it
 APP_TYPES := cd apps/seganypet_label && MYPYPATH=../../bundle mypy --config-file ../../pyproject.toml lib main.py
@@ -43,6 +44,7 @@ $(VENV)/installed: requirements.txt requirements-nodeps.txt
 	python -m pip install --quiet $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") $$(grep -m1 '^torch==' requirements.txt)
 	python -m pip install --quiet -r requirements.txt
 	python -m pip install --quiet --no-deps -r requirements-nodeps.txt
+	mkdir -p $(addprefix apps/seganypet_label/,bin logs model)  # a server that may not write makes none
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
