@@ -11,7 +11,7 @@ from seganypet.data import Entry, find_problems, read_data_list, write_cohort, w
 from seganypet.data.cohort_case import RECORD
 from seganypet.data.phantoms import LabelMap
 from seganypet.training import phantom_cohort
-from seganypet.training.start import _are_phantoms
+from seganypet.training.start import _are_made_here
 
 TINY = (12.0, 12.0, 12.0)
 
@@ -88,7 +88,16 @@ def test_training_makes_no_phantoms_where_somebodys_own_list_lies(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "runs").symlink_to(tmp_path / "disk")
     phantom = Entry(tmp_path / "runs/phantom_0000/suv.nii.gz", tmp_path / "runs/phantom_0000/labels.nii.gz", {1: "a"})
-    assert _are_phantoms(write_data_list(tmp_path / "runs" / "data_list.json", {"training": [phantom]}))
+    assert _are_made_here(write_data_list(tmp_path / "runs" / "data_list.json", {"training": [phantom]}), 0)
+
+
+@pytest.mark.parametrize("other", [{"seed": 3}, {"voxel_size_mm": TINY}])
+def test_training_makes_no_phantoms_over_those_of_another_recipe(tmp_path, other):
+    made = {"seed": 0, "lesion_count": None, "voxel_size_mm": None, "region_mm": 60.0} | other
+    path = write_cohort(tmp_path, 1, progress=False, workers=1, **made)
+    before = stamps(tmp_path)
+    assert phantom_cohort(tmp_path, 2, validation=1, seed=0) == path
+    assert stamps(tmp_path) == before
 
 
 def test_crops_are_pasted_and_named_as_lesions(tmp_path):

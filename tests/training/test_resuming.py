@@ -106,6 +106,14 @@ def test_best_metric_survives(tmp_path):
     assert 0 <= best["best_metric"] <= 1
 
 
+def test_another_run_s_checkpoint_is_not_written_over(tmp_path):
+    tiny_trainer(tmp_path, epochs=1).run()
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    with pytest.raises(FileExistsError, match=rf"go on with it by --resume {tmp_path}, or take another --run_dir"):
+        tiny_trainer(tmp_path, epochs=2)
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+
+
 def test_nothing_to_resume_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=CHECKPOINT):
         tiny_trainer(tmp_path, resume=True).run()

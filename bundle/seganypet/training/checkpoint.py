@@ -40,6 +40,9 @@ class RunCheckpoint:
         validator: the evaluator whose best metric to remember.
         resume: go on from the checkpoint in `folder` when training starts.
         writes: whether this process writes; one of them does.
+
+    Raises:
+        FileExistsError: as it is attached, where another run's checkpoint lies in the folder and is not gone on from.
     """
 
     def __init__(
@@ -60,6 +63,10 @@ class RunCheckpoint:
     def attach(self, engine: SupervisedTrainer) -> None:
         if self.resume:
             engine.add_event_handler(Events.STARTED, self.restore)
+        elif self.writes and self.path.exists():
+            raise FileExistsError(
+                f"{self.path} is there: go on with it by --resume {self.path.parent}, or take another --run_dir"
+            )
         if self.writes:
             engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock
 
 from seganypet.data import read_data_list, write_cohort
+from seganypet.data.cohort_case import RECORD, Case
 from seganypet.data.data_list import SECTIONS
 from seganypet.networks import DEFAULT_SETTINGS, build_network, load_network, with_rungs
 from seganypet.networks.click_network import ClickNetwork
@@ -62,8 +65,8 @@ def start_network(
 def phantom_cohort(folder: str | Path, count: int, *, validation: int, seed: int) -> Path:
     """The data list of a phantom cohort in `folder`, written where it is not there yet.
 
-    A data list that lies there and names other scans is somebody's own: it is taken as it is, and no phantom is made.
-    Processes that start together wait for the first of them to write it.
+    A data list that lies there and names other scans, or phantoms of another seed or recipe, is somebody's own: it is
+    taken as it is, and no phantom is made. Processes that start together wait for the first of them to write it.
 
     Args:
         folder: of the cohort.
@@ -74,13 +77,28 @@ def phantom_cohort(folder: str | Path, count: int, *, validation: int, seed: int
     Path(folder).mkdir(parents=True, exist_ok=True)
     own = Path(folder) / "data_list.json"
     with FileLock(Path(folder) / ".lock"):
-        if own.is_file() and not _are_phantoms(own):
+        if own.is_file() and not _are_made_here(own, seed):
             logger.info("the data list %s is trained on as it is", own)
             return own
         return write_cohort(folder, count, seed, validation=validation)
 
 
-def _are_phantoms(data_list: Path) -> bool:
+def _are_made_here(data_list: Path, seed: int) -> bool:
+    """Whether a list holds the phantoms that `write_cohort` makes of a seed, of however many and by older code."""
     found = read_data_list(data_list, check_files=False)
     folders = [entry.image.parent for section in SECTIONS for entry in found[section]]
-    return all(PHANTOM.fullmatch(one.name) and one.resolve().parent == data_list.resolve().parent for one in folders)
+    mine = _recipe(Case("", int(seed), 0, None, None, None, None).made_with())
+    for folder in folders:
+        if not PHANTOM.fullmatch(folder.name) or folder.resolve().parent != data_list.resolve().parent:
+            return False
+        try:
+            made = json.loads((folder / RECORD).read_text())["made_with"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # not finished: to be made
+        if _recipe(made) != mine:
+            return False
+    return True
+
+
+def _recipe(made_with: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in made_with.items() if key not in ("number", "generation")}
