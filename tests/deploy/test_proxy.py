@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +12,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 import requests
+from nginx import NAME, start_nginx
 from running_server import MODEL, Server, save_everything_network, start_server
 
-NAME = "pet.example.org"
 CLICK = {"params": json.dumps({"foreground": [[8, 6, 12]], "background": []})}
 
 pytestmark = [
@@ -40,51 +37,8 @@ def server(tmp_path_factory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def proxy(server, repo, tmp_path_factory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("nginx")
-    made = ["-nodes", "-days", "2", "-subj", f"/CN={NAME}", "-keyout", str(folder / "key"), "-out", str(folder / "pem")]
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", *made], check=True, capture_output=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     site = (repo / "deploy" / "nginx.conf").read_text()
-    for old, new in (
-        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
-        (f"/etc/ssl/certs/{NAME}.pem", str(folder / "pem")),
-        (f"/etc/ssl/private/{NAME}.key", str(folder / "key")),
-        ("http://127.0.0.1:8000", server.url),
-    ):
-        assert old in site
-        site = site.replace(old, new)
-    for name in ("body", "proxy", "fastcgi", "uwsgi", "scgi"):
-        (folder / name).mkdir()
-    temporary = "".join(
-        f"{directive}_temp_path {folder / name};\n"
-        for directive, name in [("client_body", "body"), *((one, one) for one in ("proxy", "fastcgi", "uwsgi", "scgi"))]
-    )
-    config = folder / "nginx.conf"
-    config.write_text(
-        f"daemon off; master_process off; pid {folder / 'pid'}; error_log {folder / 'error.log'};\n"
-        f"events {{}}\nhttp {{ access_log off;\n{temporary}{site}}}\n"
-    )
-    process = subprocess.Popen(["nginx", "-p", str(folder), "-c", str(config)], stderr=subprocess.PIPE, text=True)
-    try:
-        wait_for(port, process)
-        yield f"https://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def wait_for(port: int, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise AssertionError("nginx does not listen")
+    yield from start_nginx(tmp_path_factory.mktemp("nginx"), site, server.url)
 
 
 def test_a_click_through_the_proxy_is_the_servers_with_one_number(server, proxy):

@@ -12,10 +12,12 @@ import jwt
 from monailabel.config import settings
 from monailabel.endpoints.user import auth
 
+from lib.http.realm_keys import RealmKeys
 from lib.store.reader import READER
 
 # Signed by the provider's private key. None of the HS ones: their secret would be the public key.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
+KEYS = RealmKeys()
 
 
 def accept_valid_tokens() -> None:
@@ -28,11 +30,11 @@ def user_of(token: str) -> auth.User:
 
     Raises:
         jwt.InvalidTokenError: a token that is expired, not signed by the realm, or names no user.
+        requests.RequestException: the identity provider does not answer, or has no keys.
     """
     if not settings.MONAI_LABEL_AUTH_ENABLE:
         return auth.DEFAULT_USER
-    key = auth.get_public_key(settings.MONAI_LABEL_AUTH_REALM_URI)
-    payload = jwt.decode(token, key, algorithms=list(ALGORITHMS), options={"verify_aud": False, "require": ["exp"]})
+    payload = _payload(token, settings.MONAI_LABEL_AUTH_REALM_URI)
     username = payload.get(settings.MONAI_LABEL_AUTH_TOKEN_USERNAME)
     if not isinstance(username, str) or not username:
         raise jwt.InvalidTokenError(f"the token has no {settings.MONAI_LABEL_AUTH_TOKEN_USERNAME}")
@@ -45,6 +47,24 @@ def user_of(token: str) -> auth.User:
         name=payload.get(settings.MONAI_LABEL_AUTH_TOKEN_NAME),
         roles=[str(role) for role in roles] if isinstance(roles, list) else [],
     )
+
+
+def _payload(token: str, realm: str) -> dict[str, Any]:
+    """What a token says; where no known key fits it, the provider may have changed its keys and is asked again."""
+    try:
+        return _decoded(token, realm)
+    except jwt.InvalidSignatureError:
+        if not KEYS.ask_again(realm):
+            raise
+    return _decoded(token, realm)
+
+
+def _decoded(token: str, realm: str) -> dict[str, Any]:
+    key, options = KEYS.key_of(token, realm), {"verify_aud": False, "require": ["exp"]}
+    try:
+        return jwt.decode(token, key, algorithms=list(ALGORITHMS), options=options)  # type: ignore[arg-type]
+    except (jwt.InvalidKeyError, TypeError, ValueError):  # of another kind than the token's algorithm
+        raise jwt.InvalidTokenError("the token is not signed as the realm signs") from None
 
 
 def note_reader(user: object) -> None:
