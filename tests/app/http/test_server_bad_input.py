@@ -17,6 +17,7 @@ import requests
 from running_server import MODEL
 from small_studies import HOT_CENTRE, save_nifti
 
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 GOOD = {"foreground": [HOT_CENTRE], "background": []}
 
 BAD_CLICKS = [
@@ -171,6 +172,38 @@ def test_downloads_of_what_is_no_study(server, name, status):
         answer = requests.get(f"{server.url}/{path}", timeout=60)
         assert answer.status_code == status
         assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("/read/block/save", {"json": {"name": "a", "voxels": [0] * 500_100}}),
+        (f"/infer/{MODEL}?image=block", {"data": {"params": json.dumps({"foreground": [0] * 500_100})}}),
+        (f"/infer/{MODEL}?image=block", {"data": "a&" * 500_100, "headers": FORM}),
+    ],
+)
+def test_millions_of_numbers_are_refused_before_they_are_unpacked(server, path, sent):
+    answer = requests.post(f"{server.url}{path}", timeout=60, **sent)
+    assert answer.status_code == 413, answer.text
+    assert "more than 500000 values" in answer.json()["detail"]
+
+
+def test_monitors_may_ask_with_head(server):
+    for path in ("/health", "/"):
+        answer = requests.head(f"{server.url}{path}", timeout=60)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_no_answer_names_the_servers_folders(server):
+    bad = server.studies / "flat.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((4, 4)), np.eye(4)), bad)
+    try:
+        answer = server.click("image=flat", {"foreground": [[1, 1, 1]]})
+    finally:
+        bad.unlink()
+    assert answer.status_code == 400
+    assert "flat.nii.gz has shape (4, 4)" in answer.json()["detail"]
+    assert str(server.studies) not in answer.text
 
 
 def test_another_image_is_not_overwritten(server):

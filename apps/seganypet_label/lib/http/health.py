@@ -28,7 +28,7 @@ ROOM_MB = 500  # on the disk that labels are written to; a whole body's label ta
 MB = 2**20
 
 
-@router.get("/health")
+@router.api_route("/health", methods=["GET", "HEAD"])
 def health() -> JSONResponse:
     """ready, or degraded with the reasons; 503 and "not ready" where no click can be answered.
 

@@ -40,6 +40,7 @@ from lib.http import (
     reading_routes,
     start_routes,
 )
+from lib.http.bodies import Bodies
 from lib.http.door import Door
 from lib.http.guard import LOOPBACK, Guard, refused
 from lib.http.infer_route import infer
@@ -88,6 +89,7 @@ def harden(app: FastAPI, origins: tuple[str, ...] = ()) -> None:
         ),
         Middleware(Guard, origins=origins, prefix=prefix, on_loopback=bound_host() in LOOPBACK_HOSTS),
         Middleware(Door, prefix=prefix),
+        Middleware(Bodies),
     ]
     for error, status in _STATUS.items():
         app.add_exception_handler(error, functools.partial(_explain, status))

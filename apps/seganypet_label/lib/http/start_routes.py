@@ -35,7 +35,7 @@ ADMIN = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
 ANNOTATOR = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
 
 
-@router.get("/")
+@router.api_route("/", methods=["GET", "HEAD"])
 def start(q: str = "", said: str = "", user: User = USER) -> HTMLResponse:
     """Studies with links into OHIF, the server's state, the last masks and their numbers."""
     state: PageState = page_state(app_instance(), q)

@@ -8,7 +8,8 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
@@ -16,7 +17,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from seganypet.inference.byte_cache import ByteCache
-from seganypet.pet import PetVolume, read_pet
+from seganypet.pet import PetReadError, PetVolume, read_pet
 from seganypet.pet.bids_sidecar import sidecar_of
 
 
@@ -45,13 +46,15 @@ class Volumes:
         Raises:
             ValueError, FileNotFoundError: from `read_pet`, naming the file or tag.
         """
-        return self._get((str(path), series_uid, self._stamps.of(path)), lambda: read_study(path, series_uid))
+        with _named_by_itself(path):
+            return self._get((str(path), series_uid, self._stamps.of(path)), lambda: read_study(path, series_uid))
 
     def upload(self, path: Path) -> tuple[PetVolume, bool]:
         """The volume of a file that came with a request, known again by its bytes whatever its name."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        return self._get((digest, path.suffix), lambda: read_study(path, None))
+        with _named_by_itself(path):
+            return self._get((digest, path.suffix), lambda: read_study(path, None))
 
     def bytes_held(self) -> int:
         """Bytes of the voxels kept."""
@@ -60,6 +63,18 @@ class Volumes:
     def _get(self, key: Hashable, read: Callable[[], PetVolume]) -> tuple[PetVolume, bool]:
         volume, made = self._kept.get_or_make(key, read)
         return volume, not made
+
+
+@contextmanager
+def _named_by_itself(path: Path) -> Iterator[None]:
+    """Says what is wrong with a study without the server's folders: clients are told."""
+    try:
+        yield
+    except ValueError as error:
+        said = str(error).replace(f"{path.parent}/", "")
+        if said == str(error):
+            raise
+        raise (PetReadError if isinstance(error, PetReadError) else ValueError)(said) from error
 
 
 class _Stamps:
