@@ -70,6 +70,8 @@ def test_frames_that_say_another_reference_than_the_series_are_a_note():
     frame = {"ActualFrameDuration": "240000", "RadionuclideHalfLife": str(HALF_LIFE), "AcquisitionTime": "123000"}
     agreeing = BQML | frame | {"FrameReferenceTime": f"{1000 * (1800 + MEAN_COUNT):.3f}"}  # counted from 12:00
     assert factors_of([agreeing]).notes == ()
+    nearly = BQML | frame | {"FrameReferenceTime": f"{1000 * (1750 + MEAN_COUNT):.3f}"}  # half a per cent of SUV
+    assert factors_of([nearly]).notes == ()
     other = factors_of([BQML | frame | {"FrameReferenceTime": f"{1000 * MEAN_COUNT:.3f}"}])
     assert list(other) == pytest.approx(list(factors_of([agreeing])))  # by the standard all the same
     (said,) = other.notes

@@ -14,6 +14,8 @@ from seganypet.pet.injection import LONGEST_WAIT_HALF_LIVES, injection_moment, m
 
 ONE_REFERENCE_HALF_LIVES = 1.5e-3
 """References of a series that are apart by less are one: a thousandth in SUV, ten seconds for F-18."""
+ODD_HALF_LIVES = 0.0144
+"""One per cent in SUV: what two fields may disagree by without a word."""
 SAME_SECOND = timedelta(seconds=1)
 """Times of one moment differ by rounding: "123514.999995" and "123515"."""
 
@@ -111,7 +113,7 @@ def _note_other_reference(headers: SeriesHeaders, series: datetime, half_life_s:
     except SuvUnavailableError:
         return
     late_s = (moment - series).total_seconds()
-    if abs(late_s) > _tolerance_s(half_life_s):
+    if abs(late_s) > ODD_HALF_LIVES * half_life_s:
         notes.append(
             f"{named('SeriesTime')} {headers.used[named('SeriesTime')]} was taken for what START corrected to; by "
             f"{named('FrameReferenceTime')} that is {moment:%H:%M:%S}, which makes SUV "
