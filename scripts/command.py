@@ -9,8 +9,8 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import fire
 
@@ -43,7 +43,10 @@ def unknown_word(target: Target, words: list[str]) -> str | None:
         if word in ("--", "--help", "-h"):
             return None
         if not word.startswith("--"):
-            if not after_flag and not (word.startswith("-") and len(word) == 2):
+            if word[:1] == "-" and word[1:2].isalpha():  # Fire takes one dash, too, and a flag's first letter
+                after_flag = "=" not in word
+                continue
+            if not after_flag:
                 positional.append(word)
             after_flag = False
             continue
@@ -89,8 +92,9 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
-            kinds = set(get_args(hints.get(name)) or [hints.get(name)])
-            for wanted, words in (({int}, "a whole number"), ({int, float}, "a number"), ({bool}, "true or false")):
+            hint = hints.get(name)
+            kinds = set(get_args(hint)) if get_origin(hint) in (Union, UnionType) else {hint}
+            for wanted, words in (({int}, "a whole number"), ({int, float}, "a number"), ({bool}, "True or False")):
                 accepted = wanted | {NoneType}
                 if kinds <= accepted and not (type(value) in wanted or (value is None and NoneType in kinds)):
                     raise ValueError(f"--{name} takes {words}, got {value!r}")

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from seganypet.data.label_reading import LabelError, read_label_map
-from seganypet.pet import PetVolume
+from seganypet.pet import PetVolume, read_pet
 
 AFFINE = np.array([[-4.0, 0, 0, 90], [0, 4, 0, -80], [0, 0, 3, -700], [0, 0, 0, 1]])
 SHAPE = (6, 5, 4)
@@ -175,3 +175,23 @@ def test_layers_that_nothing_names_are_refused(tmp_path, volume):
         read_label_map(slicer(tmp_path / "s.seg.nrrd", list(boxes()), []), volume)
     with pytest.raises(LabelError, match="segment 'liver' names layer 4"):
         read_label_map(slicer(tmp_path / "t.seg.nrrd", list(boxes()), [("liver", 1, 4)]), volume)
+
+
+def test_a_label_on_nibabels_guess_lies_on_a_study_that_says_no_place(tmp_path):
+    """As nibabel writes one from the image's own affine, and this package did before it took ITK's guess."""
+    image = nib.Nifti1Image(np.ones(SHAPE, np.float32), None)
+    image.header.set_zooms((4, 4, 3))
+    nib.save(image, tmp_path / "pet.nii.gz")
+    guess = nib.load(tmp_path / "pet.nii.gz").affine
+    voxels = np.zeros(SHAPE, np.uint8)
+    voxels[1, 2, 3] = 1
+    study = read_pet(tmp_path / "pet.nii.gz")
+    assert not np.allclose(study.affine, guess)
+    for affine in (guess, study.affine):
+        label = read_label_map(nifti(tmp_path / "label.nii.gz", voxels, affine), study)
+        np.testing.assert_array_equal(label.voxels, voxels)
+        np.testing.assert_allclose(label.affine, study.affine)
+    moved = guess.copy()
+    moved[0, 3] += 12
+    with pytest.raises(LabelError, match="beside its study"):
+        read_label_map(nifti(tmp_path / "label.nii.gz", voxels, moved), study)

@@ -79,6 +79,7 @@ def test_sidecar_gives_suv_by_hand(tmp_path, values):
         ({"TracerRadionuclide": "Fluorine-18", "RadionuclideHalfLife": None}, 1 / 2000),
         ({"TracerRadionuclide": "unheard-of", "RadionuclideHalfLife": 3293.1}, 1 / 1000),
         ({"BodyWeight": None, "PatientWeight": 150}, 1 / 1000),
+        ({"BodyWeight": "n/a", "PatientWeight": 150}, 1 / 1000),
     ],
 )
 def test_sidecar_units_and_synonyms(tmp_path, values, change, factor):

@@ -119,3 +119,15 @@ def test_coarser_pixels_whose_middles_meet_the_pet_s_are_refused(volume, tmp_pat
     dataset.save_as(path)
     with pytest.raises(ValueError, match=r"lies on another grid than its PET: its pixels are .* voxels large"):
         read_seg(path, volume)
+
+
+@pytest.mark.parametrize("stale", ["0", "5", "x"])
+def test_a_pet_s_own_wrong_spacing_does_not_part_it_from_its_seg(tmp_path, stale):
+    for file in write_pet_dicom_series(np.ones(SHAPE, np.float32), AFFINE, tmp_path / "pet"):
+        header = pydicom.dcmread(file)
+        header.SpacingBetweenSlices = stale if stale != "x" else None
+        header.save_as(file)
+    volume = read_pet(tmp_path / "pet")
+    mask = np.zeros(SHAPE, bool)
+    mask[2, 3, 4] = True
+    np.testing.assert_array_equal(read_seg(write_seg({"a": mask}, volume, tmp_path / "seg.dcm"), volume)["a"], mask)

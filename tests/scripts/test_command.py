@@ -2,9 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
-from command import unknown_word
+from command import _checked, unknown_word
 
 
 def click(study: str, label: str = "lesion", overwrite: bool = False) -> None: ...
@@ -29,6 +30,7 @@ class Cohort:
         (click, "--study a --x 1", "there is no --x; there are --study, --label, --overwrite"),
         (click, "a liver True more", "'more' is one argument too many"),
         (click, "--help", None),
+        (click, "-study a -l liver --overwrite True", None),
         (Cohort, "nnunet --folder a --fold 1 --output b", None),
         (Cohort, "dicom --folder a --fold 1", "there is no --fold; did you mean --folder?"),
         ({"click": click, "cohort": Cohort.dicom}, "click --study a", None),
@@ -37,6 +39,19 @@ class Cohort:
 )
 def test_flags_that_there_are_none_of(target, words, said):
     assert unknown_word(target, words.split()) == said
+
+
+def test_types_that_are_checked_and_those_that_are_not():
+    def several(sizes: Sequence[int] = (1, 2), share: float | None = None, on: bool = True, name: str = "") -> str:
+        return f"{sizes} {share} {on} {name}"
+
+    checked = _checked(several)
+    assert checked() == "(1, 2) None True "
+    assert checked([3], 1, False, 7) == "[3] 1 False 7"
+    assert checked(sizes=4) == "4 None True "
+    for wrong, said in (({"share": "a"}, "--share takes a number"), ({"on": "false"}, "--on takes True or False")):
+        with pytest.raises(ValueError, match=said):
+            checked(**wrong)
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_wrong_arguments_are_named(segment, given, message):
         segment(**given)
 
 
-def test_another_target_goes_beside_those_that_are_there(segment, weights, study, tmp_path):
+def test_another_target_goes_beside_those_that_are_there(segment, weights, study, tmp_path, monkeypatch):
     run = {"study": str(study / "dicom"), "weights": str(weights), "device": "cpu", "output": str(tmp_path)}
     segment(**run, clicks="10,9,12", label="liver")
     segment(**run, clicks="4,9,12", label="spleen")
@@ -168,8 +168,25 @@ def test_another_target_goes_beside_those_that_are_there(segment, weights, study
     assert answer["targets"]["liver"]["clicks"] == [{"ijk": [10, 9, 12], "positive": True}]
     segments = highdicom.seg.segread(folder / "segmentation.dcm").segment_numbers
     assert len(list(segments)) == 2
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    for refused in ({"clicks": "99,9,12"}, {"clicks": "5,9,12", "units": "BQML"}):
+        with pytest.raises(SystemExit, match=r"lies outside|holds the answer for another"):
+            segment(**run, label="third", **refused)
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+    monkeypatch.chdir(study)
+    segment(**{**run, "study": "dicom"}, clicks="4,9,12", label="spleen")
+    assert list(json.loads((folder / "answer.json").read_text())["targets"]) == ["liver", "spleen"]
     segment(**run, clicks="5,9,12", label="spleen", overwrite=True)
     assert list(json.loads((folder / "answer.json").read_text())["targets"]) == ["spleen"]
+
+
+def test_targets_of_other_units_are_not_answered_again_among_these(segment, weights, study, tmp_path):
+    run = {"study": str(study / "suv.nii.gz"), "weights": str(weights), "device": "cpu", "output": str(tmp_path)}
+    segment(**run, clicks="10,9,12", label="liver")
+    before = (tmp_path / "suv" / "answer.json").read_bytes()
+    with pytest.raises(SystemExit, match="holds the answer for another series, other units or other files"):
+        segment(**run, clicks="4,9,12", label="spleen", units="BQML")
+    assert (tmp_path / "suv" / "answer.json").read_bytes() == before
 
 
 def test_the_answer_of_another_study_of_that_name_is_not_overwritten(segment, weights, study, tmp_path):

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from seganypet.pet import PetVolume
 from seganypet.pet.axes import LPS_RAS, itk_affine
-from seganypet.pet.nifti import checked, open_nifti
+from seganypet.pet.nifti import checked, nibabel_guess, open_nifti
 from seganypet.pet.segment_codes import is_lesion
 from seganypet.pet.suffixes import ITK_SUFFIXES, META_SUFFIXES, NIFTI_SUFFIXES, NRRD_SUFFIXES
 
@@ -120,9 +120,15 @@ def whole_numbers(values: NDArray[Any], path: Path) -> NDArray[np.int16]:
 def on_grid_of(label: LabelMap, volume: PetVolume, path: Path) -> LabelMap:
     """A label map in its study's axis order and directions.
 
+    On a study that says no place of its own, nibabel's guess is taken for it, too: a label written by that means the
+    same voxels.
+
     Raises:
         LabelError: another grid.
     """
+    guess = nibabel_guess(volume)
+    if guess is not None and label.voxels.shape == volume.shape and np.allclose(label.affine, guess, atol=WHOLE):
+        return replace(label, affine=volume.affine)
     own, wanted = (nib.orientations.io_orientation(affine) for affine in (label.affine, volume.affine))
     if not np.array_equal(own, wanted):
         turn = nib.orientations.ornt_transform(own, wanted)

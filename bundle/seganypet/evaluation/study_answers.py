@@ -44,12 +44,13 @@ def answer_study(
     """
     folder = Path(folder)
     files = {label: f"{name}.nii.gz" for label, name in file_names(request.targets).items()}
+    answers = {label: segmenter.segment_with_details(volume, clicks) for label, clicks in request.targets.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ANSWER).unlink(missing_ok=True)
+    (folder / ANSWER).unlink(missing_ok=True)  # not before: a click that is refused loses nothing
     masks: dict[str, np.ndarray] = {}
     targets: dict[str, Any] = {}
     for label, clicks in request.targets.items():
-        masks[label], details = segmenter.segment_with_details(volume, clicks)
+        masks[label], details = answers[label]
         write_mask_nifti(masks[label], volume, folder / files[label])
         targets[label] = {
             "clicks": [prompt_json(click) for click in clicks],
@@ -63,7 +64,7 @@ def answer_study(
     study_picture(volume, masks, folder / PICTURE, clicks=marks, title=title)
     assert volume.suv_provenance is not None
     answer = {
-        "study": str(request.image),
+        "study": str(request.image.resolve()),
         "files": _files(request),
         "asked": _asked(request),
         "series_uid": volume.source.series_uid if volume.source else None,
@@ -86,25 +87,39 @@ def with_earlier_targets(request: StudyRequest, folder: str | Path) -> StudyRequ
     """The request with the targets that a folder's answer holds besides: answered again, they stay beside the new ones.
 
     Raises:
-        ValueError: the folder holds another study's answer.
+        ValueError: the folder holds another study's answer, or one of this study that was read otherwise.
     """
     check_folder(request, folder)
+    answer = _answer_in(folder)
     try:
-        answer = json.loads((Path(folder) / ANSWER).read_text())
         earlier = {label: tuple(read_prompts(target["clicks"])) for label, target in answer["targets"].items()}
-    except (OSError, ValueError, KeyError, TypeError):  # none, or one that cannot be read
+        alike = answer["asked"] == _asked(request) and answer["files"] == _files(request)
+    except (ValueError, KeyError, TypeError, AttributeError):  # none, or one that cannot be read
         return request
+    if earlier.keys() <= request.targets.keys():
+        return request
+    if not alike:
+        raise ValueError(
+            f"{folder} holds the answer for another series, other units or other files of {request.image}; "
+            "take another --output, or --overwrite"
+        )
     return replace(request, targets={**earlier, **request.targets})
 
 
 def check_folder(request: StudyRequest, folder: str | Path) -> None:
     """Raises ValueError where a folder holds another study's answer, which would be overwritten."""
-    try:
-        other = Path(json.loads((Path(folder) / ANSWER).read_text())["study"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if other.resolve() != request.image.resolve():
+    other = _answer_in(folder).get("study")
+    if other is not None and Path(str(other)).resolve() != request.image.resolve():
         raise ValueError(f"{folder} holds the answer of {other}; take another --output, or --overwrite")
+
+
+def _answer_in(folder: str | Path) -> dict[str, Any]:
+    """The answer that a folder holds, empty where there is none that can be read."""
+    try:
+        answer = json.loads((Path(folder) / ANSWER).read_text())
+    except (OSError, ValueError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
 
 
 def is_answered(segmenter: ClickSegmenter, request: StudyRequest, folder: str | Path) -> bool:
@@ -115,7 +130,7 @@ def is_answered(segmenter: ClickSegmenter, request: StudyRequest, folder: str | 
     try:
         answer = json.loads((Path(folder) / ANSWER).read_text())
         return (
-            answer["study"] == str(request.image)
+            answer["study"] == str(request.image.resolve())
             and answer["files"] == _files(request)
             and answer["asked"] == _asked(request)
             and answer["weights"] == json.loads(json.dumps(_weights(segmenter)))

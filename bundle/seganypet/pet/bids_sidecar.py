@@ -108,6 +108,7 @@ def _suv_per_bqml(fields: dict[str, Any], units: str) -> tuple[float, dict[str, 
     used: dict[str, str] = {}
 
     def number(*names: str, positive: bool = True) -> float:
+        odd = ""
         for name in names:
             value = fields.get(name)
             if isinstance(value, list) and len(value) == 1:
@@ -117,9 +118,9 @@ def _suv_per_bqml(fields: dict[str, Any], units: str) -> tuple[float, dict[str, 
                     raise SuvUnavailableError(f"{name} of the sidecar is {value}")
                 used[name] = str(value)
                 return float(value)
-            if value is not None:
-                raise SuvUnavailableError(f"{name} of the sidecar is {value!r}, no number")
-        raise SuvUnavailableError(f"{' or '.join(names)} is missing in the sidecar")
+            if value is not None and not odd:
+                odd = f"{name} of the sidecar is {value!r}, no number"
+        raise SuvUnavailableError(odd or f"{' or '.join(names)} is missing in the sidecar")
 
     weight_g = 1000.0 * number("BodyWeight", "PatientWeight")
     dose = number("InjectedRadioactivity")

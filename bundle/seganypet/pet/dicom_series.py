@@ -197,9 +197,9 @@ def _rescaled_pixels(data: FileDataset, path: Path) -> NDArray[np.float64]:
             stored = data.pixel_array
         except (*BROKEN, RuntimeError) as error:
             raise PetReadError(f"{path}: its pixels cannot be read: {error}") from error
-        if slope == 0 and not stored.any():
-            slope = 1.0  # an empty slice, whose slope says nothing
         pixels = stored * slope + intercept
+        if not stored.any():
+            return pixels  # an empty slice, whose slope says nothing
     if slope <= 0:
         raise PetReadError(f"{named('RescaleSlope')} is {slope:g} in {path.name}, it must be above zero")
     return pixels

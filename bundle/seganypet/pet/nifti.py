@@ -265,6 +265,22 @@ def _itk_geometry_in_unit(image: Any, path: Path) -> NDArray[np.float64]:
     return as_itk
 
 
+def nibabel_guess(volume: PetVolume) -> NDArray[np.float64] | None:
+    """4×4, voxel → RAS mm, where nibabel lays a NIfTI that says no place; None for a volume of any other file."""
+    files = volume.source.files if volume.source is not None else ()
+    if len(files) != 1 or not files[0].name.lower().endswith(NIFTI_SUFFIXES):
+        return None
+    try:
+        image = _opened(files[0])
+    except (*_BROKEN, ValueError, FileNotFoundError):  # it went away meanwhile
+        return None
+    if int(image.header["sform_code"]) or int(image.header["qform_code"]):
+        return None
+    guess = np.array(image.header.get_base_affine(), dtype=np.float64)
+    guess[:3] *= _mm_per_unit(image)
+    return guess
+
+
 def _mm_per_unit(image: Any) -> float:
     try:
         return _MM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1.0)

@@ -155,7 +155,7 @@ def _segments(
         if highest > len(names) or (array.dtype.kind == "f" and not np.array_equal(array, np.rint(array))):
             raise ValueError(f"the mask holds values up to {array.max():g}, labels names {len(names)}: {names}")
         _check_shape(array, names[0], shape)
-        pixels = array.astype(_numbers_of(names))
+        pixels = np.maximum(array, 0).astype(_numbers_of(names))  # what is below zero has no name
     if not names:
         raise ValueError("no masks to write")
     held = pixels.any((0, 1, 2)) if pixels.ndim == 4 else np.bincount(pixels.ravel(), minlength=len(names) + 1)[1:]

@@ -166,15 +166,29 @@ def _check_spacing(
     """Raises where a frame's pixels or slices are of another size than the PET's, though their middles meet."""
     steps = np.linalg.norm(frame_to_voxels[:3, :2], axis=0)  # voxels from pixel to pixel
     measures = _group(segmentation, group, "PixelMeasuresSequence", path)
-    keyword = "SpacingBetweenSlices"
-    between = None if header_text(measures, keyword) is None else _numbers(measures, keyword, 1, path)[0]
+    between = _between_slices(measures, volume, path)
     along = int(np.abs(np.cross(frame_to_voxels[:3, 0], frame_to_voxels[:3, 1])).argmax())  # the PET's axis
-    ratio = abs(between) / volume.spacing_mm[along] if between is not None else 1.0
+    ratio = abs(between) / volume.spacing_mm[along] if between else 1.0
     if np.abs(steps - 1).max() > ON_GRID or abs(ratio - 1) > SLICE_SPACING:
         raise PetReadError(
             f"{path} lies on another grid than its PET: its pixels are {steps[0]:.3g} × {steps[1]:.3g} voxels large, "
             f"its slices {ratio:.3g} apart"
         )
+
+
+def _between_slices(measures: Dataset, volume: PetVolume, path: Path) -> float | None:
+    """SpacingBetweenSlices of a SEG; None where it says nothing of the SEG's own grid.
+
+    Many take it over from the PET's header, right or wrong; of a PET of one slice there is nothing between.
+    """
+    keyword = "SpacingBetweenSlices"
+    text = header_text(measures, keyword)
+    if text is None or volume.shape[2] == 1 or volume.source is None:
+        return None
+    between = float(_numbers(measures, keyword, 1, path)[0])
+    pet = read_dicom(volume.source.files[0], pixels=False, only=[keyword])
+    taken_over = header_text(pet, keyword) is not None and _numbers(pet, keyword, 1, path)[0] == between
+    return None if taken_over else between
 
 
 def _numbers(item: Dataset, keyword: str, count: int, path: Path) -> NDArray[np.float64]:

@@ -105,6 +105,39 @@ def test_a_realm_page_s_key_and_a_new_one(provider, monkeypatch):
         tokens.user_of(signed(FIRST))
 
 
+def test_a_token_without_a_key_s_name_is_held_against_all(provider):
+    provider.has_keys(a=FIRST, b=SECOND)
+    for key in (FIRST, SECOND):
+        assert tokens.user_of(signed(key)).username == "ann"
+    with pytest.raises(jwt.InvalidTokenError):
+        tokens.user_of(signed(SECOND, "a"))
+
+
+def test_keys_that_browsers_alone_reach_are_those_of_the_realm_page(provider):
+    provider.shows_key(FIRST)
+    provider.pages["/.well-known/openid-configuration"] = {"jwks_uri": "http://127.0.0.1:1/jwks"}
+    assert tokens.user_of(signed(FIRST, "a")).username == "ann"
+
+
+def test_who_waited_for_a_provider_that_hangs_does_not_ask_again(provider, monkeypatch):
+    provider.hangs_s = 3.0
+    monkeypatch.setattr(settings, "MONAI_LABEL_AUTH_TIMEOUT", 1)
+    refused: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(requests.RequestException) as error:
+            tokens.user_of(signed(FIRST))
+        refused.append(str(error.value))
+
+    asking = [threading.Thread(target=ask) for _ in range(5)]
+    for one in asking:
+        one.start()
+    for one in asking:
+        one.join()
+    assert len(refused) == 5
+    assert len(provider.asked) == 1
+
+
 def test_strangers_tokens_do_not_make_it_ask(provider):
     provider.has_keys(a=FIRST)
     for kid in ("a", "x", None):

@@ -7,6 +7,7 @@ import http.client
 import io
 import json
 import random
+import time
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -17,6 +18,7 @@ import requests
 from running_server import MODEL
 from small_studies import HOT_CENTRE, save_nifti
 
+MANY = json.dumps({"name": "a", "voxels": [0] * 500_100}).encode()
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 GOOD = {"foreground": [HOT_CENTRE], "background": []}
 
@@ -180,6 +182,9 @@ def test_downloads_of_what_is_no_study(server, name, status):
         ("/read/block/save", {"json": {"name": "a", "voxels": [0] * 500_100}}),
         (f"/infer/{MODEL}?image=block", {"data": {"params": json.dumps({"foreground": [0] * 500_100})}}),
         (f"/infer/{MODEL}?image=block", {"data": "a&" * 500_100, "headers": FORM}),
+        ("/read/block/save", {"data": MANY}),
+        ("/read/block/save", {"data": MANY, "headers": {"Content-Type": "application/x+json"}}),
+        ("/read/block/save", {"data": iter([MANY[:99], MANY[99:]])}),
     ],
 )
 def test_millions_of_numbers_are_refused_before_they_are_unpacked(server, path, sent):
@@ -198,7 +203,10 @@ def test_no_answer_names_the_servers_folders(server):
     bad = server.studies / "flat.nii.gz"
     nib.save(nib.Nifti1Image(np.ones((4, 4)), np.eye(4)), bad)
     try:
-        answer = server.click("image=flat", {"foreground": [[1, 1, 1]]})
+        until = time.monotonic() + 60
+        while (answer := server.click("image=flat", {"foreground": [[1, 1, 1]]})).status_code == 404:
+            assert time.monotonic() < until  # not listed yet
+            time.sleep(0.2)
     finally:
         bad.unlink()
     assert answer.status_code == 400

@@ -6,7 +6,8 @@ from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_VALUES = 500_000  # in JSON or a form; a third of a second to unpack. A drawing of more voxels comes as bits
-UNPACKED = ("application/json", "application/x-www-form-urlencoded")
+TAKEN_AS_IT_IS = ("multipart/", "application/octet-stream", "application/dicom", "image/")
+TYPE = b"content-type"  # where there is none, FastAPI unpacks JSON
 SEPARATORS = (b",", b"%2C", b"%2c", b"&")
 
 
@@ -21,8 +22,8 @@ class Bodies:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = dict(scope.get("headers", ())).get(b"content-type", b"").decode("latin-1").lower()
-        if scope["type"] != "http" or not kind.startswith(UNPACKED):
+        kinds = [value.decode("latin-1").strip().lower() for name, value in scope.get("headers", ()) if name == TYPE]
+        if scope["type"] != "http" or (kinds and all(kind.startswith(TAKEN_AS_IT_IS) for kind in kinds)):
             await self._app(scope, receive, send)
             return
         values = 0

@@ -14,7 +14,7 @@ from monailabel.config import settings
 logger = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 10.0  # a stranger's tokens make nobody ask the provider more often
-ONLY = ""  # name of a key that has none
+ONLY = ""  # name of a realm page's key, whatever a token calls it
 
 
 class RealmKeys:
@@ -25,8 +25,8 @@ class RealmKeys:
         self._keys: dict[str, Any] = {}
         self._realm, self._asked = "", float("-inf")
 
-    def key_of(self, token: str, realm: str) -> Any:
-        """The key that a token says it is signed with.
+    def keys_for(self, token: str, realm: str) -> list[Any]:
+        """The key that a token says it is signed with; all of them where it does not say.
 
         Raises:
             jwt.InvalidTokenError: it is no token; jwt.InvalidSignatureError: the realm has no such key.
@@ -38,34 +38,37 @@ class RealmKeys:
         keys = self._keys
         if not keys:
             raise requests.ConnectionError(f"{realm} did not answer a moment ago")
-        if len(keys) == 1 and (kid is None or ONLY in keys):
-            return next(iter(keys.values()))
-        if kid not in keys:
+        if ONLY in keys:
+            return [keys[ONLY]]
+        if kid is not None and kid not in keys:
             raise jwt.InvalidSignatureError(f"the realm has no key {kid!r}")
-        return keys[kid]
+        return list(keys.values()) if kid is None else [keys[kid]]
 
     def ask_again(self, realm: str) -> bool:
         """Ask for the keys unless that was done a moment ago; whether it was done now."""
         with self._lock:
             if realm == self._realm and time.monotonic() - self._asked < ASK_AGAIN_S:
                 return False
-            self._realm, self._asked = realm, time.monotonic()
-            self._keys = _fetched(realm)
+            try:
+                self._keys = _fetched(realm)
+            finally:
+                self._realm, self._asked = realm, time.monotonic()  # from its end: who waited here does not ask, too
             logger.info("keys of %s: %s", realm, ", ".join(self._keys))
             return True
 
 
 def _fetched(realm: str) -> dict[str, Any]:
     found = _json(f"{realm}/.well-known/openid-configuration", may_be_missing=True)
+    reason = f"{realm} names neither a jwks_uri nor a public_key"
     if "jwks_uri" in found:
         try:
             keys = jwt.PyJWKSet.from_dict(_json(str(found["jwks_uri"]))).keys
-        except jwt.PyJWTError as error:
-            raise requests.RequestException(f"{found['jwks_uri']} holds no keys that can be used: {error}") from None
-        return {key.key_id or ONLY: key.key for key in keys}
+            return {key.key_id or f"unnamed {number}": key.key for number, key in enumerate(keys)}
+        except (jwt.PyJWTError, requests.RequestException) as error:  # a name that browsers alone reach
+            reason = f"the keys at {found['jwks_uri']} cannot be had: {error}"
     shown = found if "public_key" in found else _json(realm)
     if "public_key" not in shown:
-        raise requests.RequestException(f"{realm} names neither a jwks_uri nor a public_key")
+        raise requests.RequestException(reason)
     return {ONLY: f"-----BEGIN PUBLIC KEY-----\n{shown['public_key']}\n-----END PUBLIC KEY-----"}
 
 

@@ -60,11 +60,16 @@ def _payload(token: str, realm: str) -> dict[str, Any]:
 
 
 def _decoded(token: str, realm: str) -> dict[str, Any]:
-    key, options = KEYS.key_of(token, realm), {"verify_aud": False, "require": ["exp"]}
-    try:
-        return jwt.decode(token, key, algorithms=list(ALGORITHMS), options=options)  # type: ignore[arg-type]
-    except (jwt.InvalidKeyError, TypeError, ValueError):  # of another kind than the token's algorithm
-        raise jwt.InvalidTokenError("the token is not signed as the realm signs") from None
+    options: Any = {"verify_aud": False, "require": ["exp"]}
+    failed: jwt.InvalidTokenError = jwt.InvalidTokenError("the token is not signed as the realm signs")
+    for key in KEYS.keys_for(token, realm):
+        try:
+            return jwt.decode(token, key, algorithms=list(ALGORITHMS), options=options)
+        except jwt.InvalidSignatureError as error:
+            failed = error
+        except (jwt.InvalidKeyError, TypeError, ValueError):  # of another kind than the token's algorithm
+            continue
+    raise failed
 
 
 def note_reader(user: object) -> None:

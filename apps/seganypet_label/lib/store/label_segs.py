@@ -43,7 +43,7 @@ def write_label_seg(label: Path, info: dict[str, Any], volume: PetVolume, file: 
     if not targets:
         return False
     voxels = read_label_map(label, volume).voxels
-    numbers = np.zeros(int(voxels.max(initial=0)) + 1, np.int16)
+    numbers = np.zeros(max(int(voxels.max(initial=0)), *(target["idx"] for target in targets)) + 1, np.int16)
     for number, target in enumerate(targets, start=1):
         numbers[target["idx"]] = number
     names, origins = [target["name"] for target in targets], {target["name"]: origin_of(target) for target in targets}
