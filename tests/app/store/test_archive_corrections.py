@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -16,10 +15,9 @@ from lib.store.archive_checks import Checks
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import FINAL
 from lib.store.findings import saved_targets
-from lib.store.series_cache import FETCHED, KEPT_S, SERIES
+from lib.store.series_cache import SERIES
 from lib.store.series_changes import FIELDS, differences
 from lib.store.volumes import Volumes
-from monailabel.interfaces.exception import ImageNotFoundException
 from pydicom.dataset import Dataset
 from small_studies import SHAPE
 
@@ -106,26 +104,40 @@ def test_a_series_that_is_gone_and_comes_back_is_fetched_anew_and_keeps_its_labe
     assert len(list(folder.glob("*.dcm"))) == SHAPE[2], "somebody may be reading them"
     client.listed = True
     client.correct(PatientWeight="37.5")
-    client.away = {"header"}  # what comes back is not compared
     store.refresh()
     assert peak(store) == pytest.approx(PEAK / 2, rel=0.01)
     assert [one["name"] for one in store.get_label_info(client.uid, FINAL)["targets"]] == ["node"]
 
 
-def test_the_files_of_a_series_that_is_gone_go_in_the_end_but_not_while_the_archive_is_away(client, tmp_path):
+def test_a_series_that_is_not_listed_is_not_fetched_again_with_every_list(client, tmp_path):
+    """As of an archive that lists the newest thousand."""
     store = open_store(client, tmp_path)
-    folder = store.source(client.uid)[0]
-    client.listed, client.away = False, {"all"}
+    store.source(client.uid)
+    client.listed = False
     store.refresh()
-    assert (folder / FETCHED).is_file()
-    client.away = set()
+    client.listed = True
     store.refresh()
-    old = time.time() - KEPT_S - 1
-    os.utime(folder, (old, old))
-    store.refresh()
-    assert list(folder.parent.iterdir()) == []
-    with pytest.raises(ImageNotFoundException):
-        store.source(client.uid)
+    client.asked.clear()
+    store.source(client.uid)
+    assert "files" not in client.asked
+
+
+def test_a_click_does_not_wait_for_a_series_that_comes_slowly(client, tmp_path, monkeypatch):
+    store, let = open_store(client, tmp_path), threading.Event()
+    store.checks.wait_s = 0.1
+    assert peak(store) == pytest.approx(PEAK, rel=0.01)
+    client.correct(PatientWeight="37.5")
+    fetch = store.archive.fetch
+    monkeypatch.setattr(Archive, "fetch", lambda _, *said, **more: let.wait(60) and fetch(*said, **more))
+    begun = time.monotonic()
+    for _ in range(3):
+        assert peak(store) == pytest.approx(PEAK, rel=0.01)
+    assert time.monotonic() - begun < 20
+    let.set()
+    until = time.monotonic() + 60
+    while peak(store) > 0.6 * PEAK:
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def test_an_archive_that_does_not_answer_is_asked_once_in_a_while_and_what_is_here_is_shown(client, tmp_path):

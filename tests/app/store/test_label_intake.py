@@ -153,6 +153,47 @@ def test_a_label_of_an_earlier_version_is_not_mixed_with_what_it_replaced(client
     assert names(store, client) == ["mine", "another"]
 
 
+def test_a_label_removed_here_stays_removed_when_its_series_is_fetched_again(client, tmp_path):
+    client.away = set()
+    store = open_store(client, tmp_path)
+    store.source(client.uid)
+    assert names(store, client) == ["older"]
+    store.remove_label(client.uid, FINAL)
+    client.correct(PatientWeight="37.5")
+    open_store(client, tmp_path).source(client.uid)
+    assert names(open_store(client, tmp_path), client) == []
+
+
+def test_what_an_earlier_version_fetched_and_somebody_removed_does_not_come_back(client, tmp_path):
+    client.away = set()
+    store = open_store(client, tmp_path)
+    store.source(client.uid)
+    store.remove_label(client.uid, FINAL)
+    for file in (store.root / ".seganypet" / "archive_labels").iterdir():
+        file.unlink()
+    store = open_store(client, tmp_path)
+    store.source(client.uid)
+    assert names(store, client) == []
+
+
+@pytest.mark.parametrize("status", [500, 403])
+def test_a_seg_that_the_archive_cannot_give_hinders_no_save(client, tmp_path, monkeypatch, status):
+    client.away = set()
+    whole = client.iter_series
+
+    def refuse(study, series, *said, **more):
+        if series == client.uid:
+            return whole(study, series, *said, **more)
+        response = requests.Response()
+        response.status_code = status
+        raise requests.HTTPError("no", response=response)
+
+    monkeypatch.setattr(client, "iter_series", refuse)
+    store = open_store(client, tmp_path)
+    save(store, client, "mine", 10)
+    assert sent(client)[-1] == {"mine"}
+
+
 def test_an_archive_without_such_a_search_takes_labels_all_the_same(client, tmp_path, monkeypatch):
     def no_search(*_, search_filters, **more):
         if search_filters["Modality"] == "PT":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import requests
 from monailabel.interfaces.exception import ImageNotFoundException
 from numpy.typing import NDArray
 from pydicom import dcmread
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 # what comes of a SEG that is none, or is not there any more; a network that fails is an OSError
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, InvalidDicomError, ImageNotFoundException)
+PASSING = (408, 425, 429, 502, 503, 504)  # what an archive may answer otherwise a moment later
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ def newest_label(archive: Archive, study_uid: str, volume: PetVolume) -> Archive
             try:
                 archive.fetch(study_uid, uid, Path(folder) / uid)
                 found = [_Seg.of(file, uid, volume) for file in sorted((Path(folder) / uid).iterdir())]
+            except requests.HTTPError as error:
+                if error.response is None or error.response.status_code in PASSING:
+                    raise
+                logger.warning("SEG %s cannot be had from the archive, it is passed over: %s", uid, error)
+                continue
             except UNREADABLE as error:
                 logger.info("SEG %s is not taken in: %s", uid, error)
                 continue

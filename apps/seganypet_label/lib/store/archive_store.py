@@ -116,7 +116,7 @@ class ArchiveStore(StudyStore):
         study_uid, slices = self._study_uid(study_id), listed.slices if listed else 0
         if self.cache.is_here(series_uid):
             self._expect_label(study_id)
-            self.checks.run(study_id, partial(self._check, study_uid, series_uid, path, slices))
+            self.checks.run(study_id, partial(self._check, study_id, study_uid, path, slices))
         try:
             fetched = self.cache.bring(study_uid, series_uid, slices)
         except ImageNotFoundException:
@@ -128,12 +128,13 @@ class ArchiveStore(StudyStore):
             self._take_in_label(study_id, study_uid, path)
         return path, series_uid
 
-    def _check(self, study_uid: str, series_uid: str, path: Path, slices: int) -> None:
-        """Ask the archive what it has by now of a study that is open."""
+    def _check(self, study_id: str, study_uid: str, path: Path, slices: int) -> None:
+        """Ask the archive what it has by now of a study that is open, and take it in."""
         try:
-            self.cache.check(study_uid, series_uid, slices)
+            if self.cache.check(study_uid, study_id, slices):
+                self._expect_label(study_id, fetched=True)
         finally:
-            self._take_in_label(series_uid, study_uid, path)
+            self._take_in_label(study_id, study_uid, path)
 
     def _study_uid(self, study_id: str) -> str:
         with self._lock:
@@ -199,9 +200,9 @@ class ArchiveStore(StudyStore):
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Take a label out here; the archive's copies stay there, and do not come back by themselves."""
-        if str(getattr(label_tag, "value", label_tag)) == FINAL and self.get_label_uri(label_id, FINAL):
-            self._expect_label(label_id)
         super().remove_label(label_id, label_tag)
+        if str(getattr(label_tag, "value", label_tag)) == FINAL:
+            self._intake.forgo(label_id)
 
     def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Keep a label here, and send a final one to the archive as a DICOM SEG with a segment per target.
@@ -288,8 +289,6 @@ class ArchiveStore(StudyStore):
         except (requests.RequestException, OSError) as error:
             self.answered = False
             logger.warning("the archive %s does not answer, studies may be missing: %s", self.archive.url, error)
-        else:
-            self.cache.drop_unlisted(self._listed)
         return [self._folder_of(series) for series in (self._listed or {}).values()]
 
     def _folder_of(self, series: ArchiveSeries) -> SeriesFolder:

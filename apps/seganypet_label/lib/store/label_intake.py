@@ -23,7 +23,7 @@ from seganypet.pet import PetVolume
 logger = logging.getLogger(__name__)
 
 FOLDER = "archive_labels"  # in the server's own: a file per study
-TAKEN_IN, AWAITED = b"taken in\n", b"awaited\n"
+TAKEN_IN, AWAITED, REMOVED = b"taken in\n", b"awaited\n", b"removed here\n"
 
 Keep = Callable[[str, LabelMap, dict[str, Any], PetVolume], object]
 LabelOf = Callable[[str, PetVolume], tuple[dict[str, Any], NDArray[np.int16]] | None]
@@ -47,17 +47,21 @@ class LabelIntake:
         self.keeping: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
     def expect(self, study_id: str, labelled: Callable[[], bool], *, fetched: bool = False) -> None:
-        """Await the archive's label of a study that has none here; one that was saved here knows it already.
+        """Await the archive's label of a study that has none here; one that was saved or removed here knows it already.
 
         Args:
             labelled: says whether there is a final label here.
             fetched: its series was fetched now, so that a label may fit it that did not before.
         """
         state = self._state(study_id)
-        if state is None:
-            self._note(study_id, TAKEN_IN if labelled() else AWAITED)
-        elif fetched and state != AWAITED and not labelled():
+        if fetched and state in (None, TAKEN_IN) and not labelled():
             self._note(study_id, AWAITED)
+        elif state is None:
+            self._note(study_id, TAKEN_IN)  # fetched by an earlier version, which took it in, or somebody removed it
+
+    def forgo(self, study_id: str) -> None:
+        """Await none any more: the label was removed here, and does not come back by itself."""
+        self._note(study_id, REMOVED)
 
     def take_in(self, study_id: str, study_uid: str, volume: Callable[[], PetVolume]) -> str:
         """Keep the archive's newest label where it is awaited: as it is, or beside what was saved here meanwhile.

@@ -1,15 +1,13 @@
-"""The series of an archive in the cache: fetched whole, again where the archive changed them, dropped once gone."""
+"""The series of an archive in the cache: fetched whole, and again where the archive changed them."""
 
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Container
 from pathlib import Path
 
+from monailabel.interfaces.exception import ImageNotFoundException
 from pydicom.errors import InvalidDicomError
 
 from lib.store.archive import Archive
@@ -20,7 +18,6 @@ logger = logging.getLogger(__name__)
 
 SERIES = "series"  # folder of fetched series inside the cache
 FETCHED = ".slices"  # how many slices the archive said a series had when it was fetched
-KEPT_S = 3600.0  # files of a series that is gone, for who is reading them
 
 
 class SeriesCache:
@@ -34,7 +31,6 @@ class SeriesCache:
     def __init__(self, archive: Archive, folder: Path) -> None:
         self._archive, self._folder = archive, folder / SERIES
         self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._changed: dict[str, tuple[tuple[str, ...], int]] = {}  # what changed, and how many instances there are
         self._known: dict[str, tuple[str, ...]] = {}  # what an archive says otherwise than the files it sends
         self._folder.mkdir(parents=True, exist_ok=True)
 
@@ -43,10 +39,7 @@ class SeriesCache:
         return self._slices(uid) is not None
 
     def bring(self, study_uid: str, uid: str, slices: int) -> bool:
-        """Fetch a series that is not here, or that the archive has otherwise now; whether that was done.
-
-        A copy that is here stays until the new one is whole. Where `check` found a change and the archive sends no
-        whole series, the copy is used further.
+        """Fetch a series that is not here, or that the archive lists more of by now; whether that was done.
 
         Args:
             slices: how many the archive lists; 0 where it does not say.
@@ -55,28 +48,25 @@ class SeriesCache:
             ImageNotFoundException: the archive does not have it any more.
             requests.RequestException: it is not here, and the archive does not answer.
         """
+        if self._is_current(uid, slices):  # no lock: who has that may be waiting for the archive
+            return False
         with self._fetching[uid]:
-            (changed, count), there = self._changed.pop(uid, ((), 0)), self._slices(uid)
-            if there is None or slices not in (0, there):
-                self._fetch(study_uid, uid, slices)
-                return True
-            if not changed:
+            if self._is_current(uid, slices):
                 return False
-            try:
-                self._fetch(study_uid, uid, count)
-            except (OSError, ValueError, InvalidDicomError) as error:
-                logger.warning("%s has changed in the archive, and cannot be fetched again: %s", uid, error)
-                return False
-            self._known[uid] = changed
+            self._fetch(study_uid, uid, slices)
             return True
 
-    def check(self, study_uid: str, uid: str, slices: int) -> None:
-        """Ask what the archive says of one instance, so that `bring` fetches anew what was corrected there.
+    def check(self, study_uid: str, uid: str, slices: int) -> bool:
+        """Ask what the archive says of one instance, and fetch the series again where it was corrected there.
 
-        An archive that does not list how many instances it has is asked for them, too.
+        An archive that does not list how many instances it has is asked for them, too. The copy that is here stays
+        until the new one is whole, and where the archive sends no whole one.
 
         Args:
             slices: as `bring` takes it.
+
+        Returns:
+            Whether the series was fetched.
 
         Raises:
             requests.RequestException: the archive does not answer.
@@ -84,7 +74,7 @@ class SeriesCache:
         """
         file, fetched = min((self._folder / uid).glob("*.dcm"), default=None), self._slices(uid)
         if file is None or fetched is None:
-            return
+            return False
         header = read_dicom(file, pixels=False)
         there = self._archive.header_of(study_uid, uid, str(header.get("SOPInstanceUID", "")), ASKED_FOR)
         found, count = differences(header, there), slices or self._archive.count(study_uid, uid)
@@ -92,32 +82,25 @@ class SeriesCache:
             found = (*found, f"it has {count} instances")
         if not found:
             self._known.pop(uid, None)
-        elif found != self._known.get(uid):
-            logger.info("%s has changed in the archive: %s", uid, ", ".join(found))
-            self._changed[uid] = (found, count)
+        if not found or found == self._known.get(uid):
+            return False
+        logger.info("%s has changed in the archive: %s", uid, ", ".join(found))
+        with self._fetching[uid]:
+            try:
+                self._fetch(study_uid, uid, count)
+            except (OSError, ValueError, InvalidDicomError, ImageNotFoundException) as error:
+                logger.warning("%s has changed in the archive, and cannot be fetched again: %s", uid, error)
+                return False
+        self._known[uid] = found
+        return True
 
     def forget(self, uid: str) -> None:
         """Have a series fetched anew should it come back; what is read of it at this moment can be read to the end."""
         (self._folder / uid / FETCHED).unlink(missing_ok=True)
 
-    def drop_unlisted(self, listed: Container[str]) -> None:
-        """Forget the series that an archive does not list any more; their files go when nobody can be reading them.
-
-        Args:
-            listed: UIDs of those it lists.
-        """
-        for folder in [one for one in self._folder.iterdir() if one.name not in listed]:
-            fetching = self._fetching[folder.name]
-            if not fetching.acquire(blocking=False):
-                continue
-            try:
-                self.forget(folder.name)
-                if time.time() - folder.stat().st_mtime > KEPT_S:
-                    shutil.rmtree(folder)
-            except OSError as error:
-                logger.warning("%s is not removed from the cache: %s", folder.name, error)
-            finally:
-                fetching.release()
+    def _is_current(self, uid: str, slices: int) -> bool:
+        there = self._slices(uid)
+        return there is not None and slices in (0, there)
 
     def _fetch(self, study_uid: str, uid: str, listed: int) -> None:
         count = self._archive.fetch(study_uid, uid, self._folder / uid, listed=listed)
