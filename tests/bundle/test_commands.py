@@ -8,8 +8,6 @@ import pytest
 import torch
 from bundle_process import run_bundle
 
-from seganypet.networks import build_network, load_network
-
 CONFIGS = ("train", "paper_iccv2025", "paper_cvpr2026", "lesion", "multi_gpu_train", "evaluate", "inference")
 
 
@@ -62,18 +60,6 @@ def test_torchrun(place, repo, moved, training_options, tiny_vit_b, tmp_path):
     run_bundle(cwd, "training", str(files), {**training_options, "batch_size": 1}, processes=2)
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["trainer"]["iteration"] == 1
     assert len(list((tmp_path / "run").glob("events.out*"))) == 1  # the first process alone writes
-
-
-@pytest.mark.slow
-def test_torchrun_trains_rungs_with_weights_of_their_own(repo, training_options, tmp_path):
-    """A step of one rung leaves the other's weights without a gradient, which DDP has to be told."""
-    files = ["bundle/configs/train.json", "bundle/configs/multi_gpu_train.json"]
-    options = {**training_options, "batch_size": 1, "windows_per_study": 4, "finer_share": 0.5, "own_weights": True}
-    run_bundle(repo, "training", str(files), options, processes=2)
-    trained = load_network(tmp_path / "run" / "model.pt")
-    untrained = build_network("compact").decoder.head.bias  # a constant
-    assert not any(torch.equal(one.head.bias, untrained) for one in (trained.decoder, trained.finer_decoders[0]))
-    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["trainer"]["iteration"] == 4
 
 
 @pytest.mark.slow

@@ -1,12 +1,9 @@
 """The ladder as the network has it: one set of weights for windows of several sizes and spacings."""
 
-import re
-
 import pytest
 import torch
 
 from seganypet.networks import NetworkSettings, Rung, build_network, load_network, save_network, with_rungs
-from seganypet.training import start_network
 
 
 @pytest.fixture(scope="module")
@@ -42,49 +39,6 @@ def test_new_rungs_change_nothing_before_they_are_trained(plain):
         assert torch.equal(net(image, point, torch.ones(1, 1)), before)
         net.encoder.rung2[1] += 1.0  # the coarsest rung's own
         assert not torch.equal(net(image, point, torch.ones(1, 1)), before)
-
-
-def test_a_rung_s_own_weights_change_nothing_before_they_are_trained_and_nothing_of_the_others_then(plain, tmp_path):
-    shared = with_rungs(plain, [Rung(1.5, 48)]).eval()
-    own = with_rungs(shared, shared.settings.finer, own_weights=True).eval()
-    windows = [(torch.rand(1, 1, n, n, n), torch.full((1, 1, 3), n / 2), torch.ones(1, 1)) for n in (48, 80)]
-    with torch.inference_mode():
-        before = [shared(*window) for window in windows]
-        assert all(torch.equal(own(*window), answer) for window, answer in zip(windows, before, strict=True))
-        own.finer_encoders[0].stem.weight *= 1.1
-        assert not torch.equal(own(*windows[0]), before[0])
-        assert torch.equal(own(*windows[1]), before[1])
-        own.decoder.head.bias += 1.0
-        assert not torch.equal(own(*windows[1]), before[1])
-        save_network(own, tmp_path / "model.pt")
-        again = load_network(tmp_path / "model.pt")
-        assert again.settings.own_weights
-        for window in windows:
-            torch.testing.assert_close(again(*window), own(*window), atol=0.05, rtol=0.01)  # float16 in the file
-
-
-def test_a_rung_s_own_weights_do_not_get_lost(plain, tmp_path):
-    own = with_rungs(plain, [Rung(1.5, 48)], own_weights=True)
-    with torch.no_grad():
-        own.finer_decoders[0].head.bias += 1.0
-    save_network(own, tmp_path / "model.pt")
-    for asked in (None, True):
-        again = start_network(weights=tmp_path / "model.pt", own_weights=asked)
-        torch.testing.assert_close(again.finer_decoders[0].head.bias, own.finer_decoders[0].head.bias)
-    with pytest.raises(ValueError, match="each finer rung of these weights has its own"):
-        start_network(weights=tmp_path / "model.pt", own_weights=False)
-    assert start_network(weights=tmp_path / "model.pt", ladder=False).rungs == (Rung(3.0, 80, "grid"),)
-    with pytest.raises(ValueError, match="not those of 'vit_b'"):
-        NetworkSettings("vit_b", own_weights=True)
-
-
-def test_a_rung_s_own_weights_share_the_transformer(plain):
-    own = with_rungs(plain, [Rung(1.5, 48)], own_weights=True)
-    own(torch.rand(1, 1, 48, 48, 48), torch.full((1, 1, 3), 24.0), torch.ones(1, 1)).square().mean().backward()
-    learned = {name for name, parameter in own.named_parameters() if parameter.grad is not None}
-    kinds = {re.sub(r"^(finer_encoders\.0|finer_decoders\.0|encoder|decoder)\..*", r"\1", name) for name in learned}
-    assert kinds == {"finer_encoders.0", "finer_decoders.0", "encoder"}
-    assert {name.split(".")[1] for name in learned if name.startswith("encoder.")} == {"stage16", "position", "rung16"}
 
 
 def test_a_smaller_window_knows_the_middle_places(plain):

@@ -3,8 +3,7 @@
 An image-only U-shaped encoder with a transformer at its coarsest stage runs once per window; a light U-shaped decoder
 runs once per click on its features, the drawn clicks, the uptake relative to theirs and the previous logits. Logits
 leave by a sub-pixel convolution at the working spacing, so that a lesion of a third of a millilitre keeps its shape.
-One set of weights serves every rung of the ladder, and a few biases tell it how much a voxel is; or each rung has an
-encoder and a decoder of its own around the one transformer.
+One set of weights serves every rung of the ladder; a few biases tell it how much a voxel is.
 """
 
 from __future__ import annotations
@@ -93,10 +92,9 @@ class CompactEncoder(nn.Module):
         widths: channels at strides 2, 4, 8 and 16.
         window: voxels per axis of the largest window, a multiple of 16.
         rungs: how many rungs the ladder has.
-        mixes: whether it has a transformer; else it is called with the encoder whose one it takes.
     """
 
-    def __init__(self, widths: Sequence[int], window: int = WINDOW, rungs: int = 1, *, mixes: bool = True) -> None:
+    def __init__(self, widths: Sequence[int], window: int = WINDOW, rungs: int = 1) -> None:
         super().__init__()
         w2, w4, w8, w16 = widths
         self.tokens = window // 16
@@ -105,31 +103,25 @@ class CompactEncoder(nn.Module):
         self.down4, self.stage4 = down(w2, w4), nn.Sequential(ResidualBlock(w4), ResidualBlock(w4))
         self.down8, self.stage8 = down(w4, w8), nn.Sequential(ResidualBlock(w8), ResidualBlock(w8))
         self.down16 = down(w8, w16)
-        if mixes:
-            self.position = nn.Parameter(torch.zeros(1, self.tokens**3, w16))
-            self.stage16 = nn.ModuleList(
-                nn.TransformerEncoderLayer(
-                    w16, w16 // HEAD_WIDTH, 3 * w16, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
-                )
-                for _ in range(3)
+        self.position = nn.Parameter(torch.zeros(1, self.tokens**3, w16))
+        self.stage16 = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                w16, w16 // HEAD_WIDTH, 3 * w16, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
             )
+            for _ in range(3)
+        )
         self.up8, self.merge8 = up(w16, w8), ResidualBlock(w8)
         self.up4, self.merge4 = up(w8, w4), ResidualBlock(w4)
         self.up2, self.merge2 = up(w4, w2), ResidualBlock(w2)
         if rungs > 1:
-            self.rung2 = rung_bias(rungs, w2)
-            if mixes:
-                self.rung16 = rung_bias(rungs, w16)
+            self.rung2, self.rung16 = rung_bias(rungs, w2), rung_bias(rungs, w16)
 
-    def forward(
-        self, image: Tensor, rung: int = 0, mixer: CompactEncoder | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor, rung: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """[B, 1, S, S, S] → features [B, C, S/2, …], [B, C, S/4, …], [B, C, S/8, …].
 
         Args:
             image: a window.
             rung: which rung it is of, from the finest.
-            mixer: the encoder whose transformer is taken; None takes its own.
         """
         at2 = self.stem(image)
         if hasattr(self, "rung2"):
@@ -137,20 +129,17 @@ class CompactEncoder(nn.Module):
         at2 = self.stage2(at2)
         at4 = self.stage4(self.down4(at2))
         at8 = self.stage8(self.down8(at4))
-        at16 = (mixer or self).mix(self.down16(at8), rung)
-        at8 = self.merge8(at8 + self.up8(at16))
-        at4 = self.merge4(at4 + self.up4(at8))
-        at2 = self.merge2(at2 + self.up2(at4))
-        return at2, at4, at8
-
-    def mix(self, at16: Tensor, rung: int) -> Tensor:
-        """[B, C, S/16, …] with what the transformer adds, each cell a token."""
+        at16 = self.down16(at8)
         tokens = at16.flatten(2).transpose(1, 2) + self.positions(at16.shape[2])  # [B, T, C]
         if hasattr(self, "rung16"):
             tokens = tokens + self.rung16[rung]
         for layer in self.stage16:
             tokens = layer(tokens)
-        return at16 + tokens.transpose(1, 2).reshape(at16.shape)
+        at16 = at16 + tokens.transpose(1, 2).reshape(at16.shape)
+        at8 = self.merge8(at8 + self.up8(at16))
+        at4 = self.merge4(at4 + self.up4(at8))
+        at2 = self.merge2(at2 + self.up2(at4))
+        return at2, at4, at8
 
     def positions(self, tokens: int) -> Tensor:
         """[1, tokens³, C] of the middle tokens: a smaller window knows the same places around its centre."""
@@ -256,11 +245,6 @@ class CompactNetwork(ClickNetwork):
         rungs = len(self.rungs)
         self.encoder = CompactEncoder(settings.widths, self.window_size, rungs)
         self.decoder = CompactDecoder(settings.widths, rungs)
-        if settings.own_weights:
-            self.finer_encoders = nn.ModuleList(
-                CompactEncoder(settings.widths, rung.window_size, rungs, mixes=False) for rung in settings.finer
-            )
-            self.finer_decoders = nn.ModuleList(CompactDecoder(settings.widths, rungs) for _ in settings.finer)
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def encode(self, image: Tensor) -> Tensor:
@@ -276,10 +260,7 @@ class CompactNetwork(ClickNetwork):
             ValueError: a window of no rung's size.
         """
         rung = self.rung_of(image.shape[-1])
-        image = image.contiguous(memory_format=torch.channels_last_3d)
-        if self.settings.own_weights and rung < len(self.finer_encoders):
-            return self.pack(self.finer_encoders[rung](image, rung, self.encoder), image)
-        return self.pack(self.encoder(image, rung), image)
+        return self.pack(self.encoder(image.contiguous(memory_format=torch.channels_last_3d), rung), image)
 
     @staticmethod
     def pack(features: Sequence[Tensor], image: Tensor) -> Tensor:
@@ -318,9 +299,7 @@ class CompactNetwork(ClickNetwork):
         prompts = self.draw_prompts(image, points, point_labels, mask_logits)
         features = (pixelshuffle(at2, 3, 2), at4, pixelunshuffle(at8, 3, 2))
         channels_last = [x.contiguous(memory_format=torch.channels_last_3d) for x in (*features, prompts)]
-        finer = self.settings.own_weights and rung < len(self.finer_decoders)
-        decoder = self.finer_decoders[rung] if finer else self.decoder
-        return decoder(tuple(channels_last[:3]), channels_last[3], points, point_labels, rung).float()
+        return self.decoder(tuple(channels_last[:3]), channels_last[3], points, point_labels, rung).float()
 
     def draw_prompts(self, image: Tensor, points: Tensor, point_labels: Tensor, mask_logits: Tensor) -> Tensor:
         """[B, 16, S/2, S/2, S/2]: previous logits (8), clicks narrow and wide by sign (4), uptake similarity (4)."""

@@ -58,8 +58,6 @@ class NetworkSettings:
         drawn_masks: whether the weights were trained on boxes and contours as mask prompts, see `drawn_masks`; else a
             drawing reaches the network as a click.
         widths: channels of `compact` at strides 2, 4, 8 and 16: its size. Other architectures have their own.
-        own_weights: whether each finer rung of `compact` has an encoder and a decoder of its own; the transformer at
-            stride 16 serves all.
 
     Raises:
         ValueError: a value that is none of the above.
@@ -74,7 +72,6 @@ class NetworkSettings:
     first_answer_offset: float = 0.0
     drawn_masks: bool = False
     widths: tuple[int, ...] = (16, 32, 96, 192)
-    own_weights: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "finer", tuple(Rung(**r) if isinstance(r, dict) else r for r in self.finer))
@@ -86,8 +83,6 @@ class NetworkSettings:
             raise ValueError(f"the rungs' spacings must grow from the finest to spacing_mm, got {spacings}")
         if len(self.widths) != 4 or any(width < 8 or width % 8 for width in self.widths) or self.widths[3] % 32:
             raise ValueError(f"widths must be four multiples of 8, the last of 32, got {list(self.widths)}")
-        if self.own_weights and self.architecture != "compact":
-            raise ValueError(f"rungs with weights of their own are compact's, not those of {self.architecture!r}")
         for name, allowed in (
             ("architecture", ARCHITECTURES),
             ("normalisation", NORMALISATIONS),

@@ -34,7 +34,6 @@ SAFE_GLOBALS: Final[list[Any]] = [  # released files hold a Namespace; losses ke
     *(type(np.dtype(name)) for name in ("float32", "float64", "int64")),
 ]
 NAMED_AT_MOST = 8
-FINER_COPY = re.compile(r"^finer_(encoder|decoder)s\.\d+\.")  # a finer rung's own weights, of which shared ones
 _safe_globals_lock = threading.Lock()  # torch's allow-list is one for the whole process
 
 
@@ -89,24 +88,19 @@ def load_network(path: str | os.PathLike[str]) -> ClickNetwork:
     return net.eval()
 
 
-def with_rungs(net: ClickNetwork, finer: Sequence[Rung], *, own_weights: bool = False) -> ClickNetwork:
+def with_rungs(net: ClickNetwork, finer: Sequence[Rung]) -> ClickNetwork:
     """A network of the same weights with other finer rungs, to train on; what only a ladder has starts at zero.
 
     Args:
         net: a network of `build_network`.
         finer: its new rungs below `spacing_mm`, finest first.
-        own_weights: whether each of them gets its own copy of the weights; it answers as before until it is trained.
 
     Raises:
-        ValueError: rungs that the architecture cannot have; or rungs that are to share what each has of its own.
+        ValueError: rungs that the architecture cannot have.
     """
-    if net.settings.own_weights and finer and not own_weights:
-        raise ValueError("each finer rung of these weights has its own; they cannot become shared ones")
-    settings = replace(net.settings, finer=tuple(finer), own_weights=own_weights)
-    wider = build_network(net.settings.architecture, settings)
+    wider = build_network(net.settings.architecture, replace(net.settings, finer=tuple(finer)))
     own, old = wider.state_dict(), net.state_dict()
-    shared = {name: FINER_COPY.sub(r"\1.", name) for name in own}
-    wider.load_state_dict({name: old.get(name, old.get(shared[name], zeros)) for name, zeros in own.items()})
+    wider.load_state_dict({name: old.get(name, zeros) for name, zeros in own.items()})
     return wider
 
 

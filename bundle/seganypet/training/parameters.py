@@ -16,7 +16,7 @@ UNTRAINED = re.compile(
 DDP stops at the second step unless they are frozen. `mask_tokens` is one tensor for all four masks, and tokens 1 to 3
 take part in the attention: it is trained whole."""
 
-ENCODERS = ("image_encoder.", "encoder.", "finer_encoders.")  # vit_b's and compact's
+ENCODERS = ("image_encoder.", "encoder.")  # vit_b's and compact's
 
 
 def freeze_untrained(network: nn.Module) -> list[str]:

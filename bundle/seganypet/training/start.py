@@ -30,7 +30,6 @@ def start_network(
     points: str | None = None,
     ladder: bool = True,
     drawn_masks: bool = False,
-    own_weights: bool | None = None,
 ) -> ClickNetwork:
     """A network to train: new, or with the weights and settings of a file.
 
@@ -43,18 +42,16 @@ def start_network(
         points: "accumulated" or "newest" clicks for the decoder; None keeps the architecture's or the file's way.
         ladder: False trains without finer rungs.
         drawn_masks: whether it will be trained on drawings as mask prompts, so that it is asked with them.
-        own_weights: True gives each finer rung of `compact` its own copy of the weights; None keeps the file's way.
 
     Raises:
-        ValueError: the file holds another architecture, or weights that the rungs are to share and do not.
+        ValueError: the file holds another architecture.
     """
     network = build_network(architecture) if weights is None else load_network(weights)
     if network.settings.architecture != architecture:
         raise ValueError(f"{weights} holds {network.settings.architecture}, the run trains {architecture}")
     finer = (network.settings.finer or DEFAULT_SETTINGS[architecture].finer) if ladder else ()
-    own = bool(finer) and (network.settings.own_weights if own_weights is None else own_weights)
-    if (finer, own) != (network.settings.finer, network.settings.own_weights):
-        network = with_rungs(network, finer, own_weights=own)
+    if finer != network.settings.finer:
+        network = with_rungs(network, finer)
     if drawn_masks:
         network.settings = replace(network.settings, drawn_masks=True)
     if points is not None:
