@@ -143,7 +143,7 @@ def is_answered(segmenter: ClickSegmenter, request: StudyRequest, folder: str | 
 
 def _files(request: StudyRequest) -> list[list[Any]]:
     """Of every file of the study its path, bytes and nanoseconds."""
-    return [list(file) for file in identity_of(request.image)["files"]]
+    return [list(file) for file in identity_of(request.image.resolve())["files"]]
 
 
 def _weights(segmenter: ClickSegmenter) -> dict[str, Any]:
