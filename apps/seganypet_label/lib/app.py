@@ -111,12 +111,12 @@ class SegAnyPETApp(MONAILabelApp):
         return {options.model: UpdateModel(store, options.bundle, str(options.device), (options.model,))}
 
     def init_strategies(self) -> dict[str, Strategy]:
-        strategies: dict[str, Strategy] = {"random": Random(), "first": First()}
+        strategies: dict[str, Strategy] = {"random": Random(self.ahead.failed), "first": First(self.ahead.failed)}
         store = self.datastore()
         if isinstance(store, StudyStore):
             self.scores, handed_out = Scores(store), HandedOut()
-            strategies["uncertainty"] = Uncertainty(self.scores, handed_out)
-            strategies["diversity"] = Diversity(self.scores, handed_out)
+            strategies["uncertainty"] = Uncertainty(self.scores, handed_out, self.ahead.failed)
+            strategies["diversity"] = Diversity(self.scores, handed_out, self.ahead.failed)
         return strategies
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:

@@ -16,7 +16,7 @@ from fastapi import HTTPException
 from learning_studies import OneSeriesArchive
 from lib.clicks.weights import Weights
 from lib.learning import next_study as strategies
-from lib.learning.next_study import Diversity, HandedOut, Uncertainty
+from lib.learning.next_study import Diversity, First, HandedOut, Random, Uncertainty
 from lib.learning.scores import KEY, Scores, keep_score, to_score
 from lib.learning.scoring import UncertaintyScoring
 from lib.store.archive_store import ArchiveStore
@@ -111,6 +111,17 @@ def test_without_scores_and_without_studies_left(store):
     for name in NAMES:
         save_label(store, name)
     assert Uncertainty(Scores(store), HandedOut())({}, store) is None
+
+
+def test_what_could_not_be_read_is_handed_out_when_nothing_else_is_left(store):
+    give(store, {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6})
+    for strategy in (
+        First(lambda: {"a"}),
+        Random(lambda: {"a"}),
+        Uncertainty(Scores(store), HandedOut(), lambda: {"a"}),
+    ):
+        assert {ask(strategy, store) for _ in range(3)} <= {"b", "c", "d"}
+    assert ask(First(lambda: set(NAMES)), store) == "a"
 
 
 def test_choosing_among_a_thousand_studies_takes_few_calls_for_each(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 REMEMBERED = 100  # studies whose progress /info tells
 WAITING = 8  # studies that wait for their turn: an uploaded one is held in memory meanwhile
+FAILED = "failed: "  # begins the state of a study that cannot be read
 
 
 class EncodeAhead:
@@ -67,6 +68,11 @@ class EncodeAhead:
         with self._condition:
             return {study: dict(entry) for study, entry in self._progress.items()}
 
+    def failed(self) -> set[str]:
+        """The studies that could not be read when they were opened last."""
+        with self._condition:
+            return {study for study, entry in self._progress.items() if str(entry["state"]).startswith(FAILED)}
+
     def end(self) -> None:
         """Finish the window being encoded and no more: a process must not end while the network runs."""
         with self._condition:
@@ -85,7 +91,7 @@ class EncodeAhead:
                 self._encode(study, read)
             except Exception as error:  # a study that cannot be read is told to whoever clicks in it
                 logger.warning("%s is not encoded ahead: %s", study, error)
-                self._note(study, state=f"failed: {error}")
+                self._note(study, state=f"{FAILED}{error}")
 
     def _encode(self, study: str, read: Callable[[], PetVolume]) -> None:
         self._note(study, state="encoding")

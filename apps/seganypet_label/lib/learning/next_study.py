@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
@@ -18,14 +18,29 @@ from seganypet.selection import farthest_first
 KEPT_FOR_S = 600.0  # a study handed out is not handed to another reader for so long, while others are left
 
 
-class First(Strategy):
-    """The first study by name that has no final label."""
+Failed = Callable[[], Collection[str]]
 
-    def __init__(self) -> None:
+
+def unlabelled(request: dict[str, Any], datastore: Datastore, failed: Failed) -> list[str]:
+    """Studies without a final label, by name; those that could not be read only where no other is left."""
+    studies = sorted(datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels")))
+    passed_over = failed()
+    return [study for study in studies if study not in passed_over] or studies
+
+
+class First(Strategy):
+    """The first study by name that has no final label.
+
+    Args:
+        failed: gives the studies that could not be read.
+    """
+
+    def __init__(self, failed: Failed = tuple) -> None:
         super().__init__("First study without a final label, by name")
+        self._failed = failed
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
-        studies = sorted(datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels")))
+        studies = unlabelled(request, datastore, self._failed)
         return {"id": studies[0]} if studies else None
 
 
@@ -33,13 +48,17 @@ class Random(Strategy):
     """A study without a final label, the more likely the longer ago it was handed out.
 
     MONAI Label's own fails when every study was handed out within this second: its weights are then all 0.
+
+    Args:
+        failed: gives the studies that could not be read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, failed: Failed = tuple) -> None:
         super().__init__("Random study without a final label")
+        self._failed = failed
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
-        studies = sorted(datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels")))
+        studies = unlabelled(request, datastore, self._failed)
         if not studies:
             return None
         now = time.time()
@@ -77,11 +96,12 @@ class _Scored(Strategy):
         description: for people.
         scores: what the scoring method left.
         handed_out: shared by all strategies.
+        failed: gives the studies that could not be read.
     """
 
-    def __init__(self, description: str, scores: Scores, handed_out: HandedOut) -> None:
+    def __init__(self, description: str, scores: Scores, handed_out: HandedOut, failed: Failed = tuple) -> None:
         super().__init__(description)
-        self._scores, self._handed_out = scores, handed_out
+        self._scores, self._handed_out, self._failed = scores, handed_out, failed
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
         with self._handed_out.lock:
@@ -92,14 +112,14 @@ class _Scored(Strategy):
 
     def _choose(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
         scores = self._scores.take_in()
-        unlabelled = sorted(datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels")))
-        if not unlabelled:
+        studies = unlabelled(request, datastore, self._failed)
+        if not studies:
             return None
         lately = self._handed_out.lately()
-        free = [study for study in unlabelled if study not in lately]
+        free = [study for study in studies if study not in lately]
         if not free:
-            return {"id": self._handed_out.longest_ago(unlabelled), "why": "all were handed out lately"}
-        known = lately | (set(datastore.list_images()) - set(unlabelled))
+            return {"id": self._handed_out.longest_ago(studies), "why": "all were handed out lately"}
+        known = lately | (set(datastore.list_images()) - set(studies))
         best = self.best([study for study in free if study in scores], scores, known)
         if best is None:
             return {"id": free[0], "why": "no study left is scored, the first by name: run the scoring 'uncertainty'"}
@@ -119,8 +139,8 @@ class _Scored(Strategy):
 class Uncertainty(_Scored):
     """The study whose peaks the weights are least sure of; scores of earlier weights count until there are newer."""
 
-    def __init__(self, scores: Scores, handed_out: HandedOut) -> None:
-        super().__init__("The study that the model is least sure of", scores, handed_out)
+    def __init__(self, scores: Scores, handed_out: HandedOut, failed: Failed = tuple) -> None:
+        super().__init__("The study that the model is least sure of", scores, handed_out, failed)
 
     def best(self, free: list[str], scores: Mapping[str, Mapping[str, Any]], known: set[str]) -> str | None:
         scored = [study for study in free if scores[study].get("score") is not None]
@@ -130,8 +150,8 @@ class Uncertainty(_Scored):
 class Diversity(_Scored):
     """The study whose uptake is farthest from all that are labelled or in a reader's hands."""
 
-    def __init__(self, scores: Scores, handed_out: HandedOut) -> None:
-        super().__init__("The study that is least like the labelled ones", scores, handed_out)
+    def __init__(self, scores: Scores, handed_out: HandedOut, failed: Failed = tuple) -> None:
+        super().__init__("The study that is least like the labelled ones", scores, handed_out, failed)
 
     def best(self, free: list[str], scores: Mapping[str, Mapping[str, Any]], known: set[str]) -> str | None:
         scored = [study for study in free if scores[study].get("features")]
