@@ -29,13 +29,14 @@ class Provider:
     def __init__(self) -> None:
         self.pages: dict[str, object] = {}
         self.asked: list[str] = []
-        self.hangs_s = 0.0
+        self.answers = threading.Event()  # cleared, it hangs
+        self.answers.set()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.asked.append(self.path)
-                time.sleep(outer.hangs_s)
+                outer.answers.wait()
                 found = self.path in outer.pages
                 self.send_response(200 if found else 404)
                 self.end_headers()
@@ -120,7 +121,7 @@ def test_keys_that_browsers_alone_reach_are_those_of_the_realm_page(provider):
 
 
 def test_who_waited_for_a_provider_that_hangs_does_not_ask_again(provider, monkeypatch):
-    provider.hangs_s = 3.0
+    provider.answers.clear()
     monkeypatch.setattr(settings, "MONAI_LABEL_AUTH_TIMEOUT", 1)
     refused: list[str] = []
 
@@ -134,6 +135,7 @@ def test_who_waited_for_a_provider_that_hangs_does_not_ask_again(provider, monke
         one.start()
     for one in asking:
         one.join()
+    provider.answers.set()
     assert len(refused) == 5
     assert len(provider.asked) == 1
 
@@ -162,8 +164,9 @@ def test_a_provider_without_keys_is_one_that_does_not_answer(provider, pages):
 @pytest.fixture
 def hanging_provider() -> Iterator[Provider]:
     made = Provider()
-    made.hangs_s = 8.0
+    made.answers.clear()
     yield made
+    made.answers.set()
     made.server.shutdown()
 
 
@@ -172,6 +175,7 @@ def server(tmp_path, everything_weights, hanging_provider) -> Iterator[Server]:
     (tmp_path / "studies").mkdir()
     save_nifti(hot_block(), tmp_path / "studies" / "block.nii.gz")
     env = {"MONAI_LABEL_AUTH_ENABLE": "true", "MONAI_LABEL_AUTH_REALM_URI": hanging_provider.url}
+    env["MONAI_LABEL_AUTH_TIMEOUT"] = "300"
     conf = ("--conf", "weights", str(everything_weights))
     yield from start_server(tmp_path / "server", tmp_path / "studies", *conf, env=env)
 
@@ -189,5 +193,6 @@ def test_others_are_answered_while_a_provider_hangs(server, hanging_provider):
         time.sleep(0.05)
     assert requests.get(f"{server.url}/health", timeout=60).status_code == 200
     assert not said  # the other one still waits
+    hanging_provider.answers.set()
     asking.join()
     assert said == [502]
