@@ -18,7 +18,7 @@ from seganypet.pet.errors import PetReadError
 from seganypet.pet.headers import header_text, named
 from seganypet.pet.volume import PetVolume
 
-_FRAME = "FrameOfReferenceUID"
+_FRAME, _BETWEEN = "FrameOfReferenceUID", "SpacingBetweenSlices"
 ON_GRID = 0.05  # voxels that a frame's pixels may lie beside the PET's
 SLICE_SPACING = 0.25  # of the PET's that a SEG's may differ: rounded, or a mean over slices that drift
 
@@ -48,14 +48,15 @@ def read_seg(path: str | Path, volume: PetVolume) -> dict[str, NDArray[np.bool_]
     groups = segmentation.get("PerFrameFunctionalGroupsSequence") or []
     if len(groups) != len(frames):
         raise PetReadError(f"{path} has {len(frames)} frames and describes {len(groups)}")
-    to_voxels = np.linalg.inv(volume.affine)
+    to_voxels, pet_between = np.linalg.inv(volume.affine), _between_slices_of_pet(volume)
     drift: NDArray[np.float64] | None = None
     for frame, group in zip(frames, groups, strict=True):
         number = _segment_number(segmentation, group, names, path)
         rows, columns = np.nonzero(frame)
         frame_to_voxels = to_voxels @ _frame_affine(segmentation, group, path)
         if rows.size:
-            _check_spacing(frame_to_voxels, segmentation, group, volume, path)
+            measures = _group(segmentation, group, "PixelMeasuresSequence", path)
+            _check_spacing(frame_to_voxels, measures, volume, pet_between, path)
         ijk = (frame_to_voxels @ np.stack([columns, rows, np.zeros_like(rows), np.ones_like(rows)]))[:3]
         if ijk.size and np.abs(ijk - np.round(ijk)).max() > ON_GRID:
             drift = _drift(volume) if drift is None else drift
@@ -161,14 +162,19 @@ def _frame_affine(segmentation: Dataset, group: Dataset, path: Path) -> NDArray[
 
 
 def _check_spacing(
-    frame_to_voxels: NDArray[np.float64], segmentation: Dataset, group: Dataset, volume: PetVolume, path: Path
+    frame_to_voxels: NDArray[np.float64], measures: Dataset, volume: PetVolume, pet_between: float | None, path: Path
 ) -> None:
-    """Raises where a frame's pixels or slices are of another size than the PET's, though their middles meet."""
+    """Raises where a frame's pixels or slices are of another size than the PET's, though their middles meet.
+
+    Many SEGs take SpacingBetweenSlices over from the PET's header, right or wrong: then it says nothing of their grid,
+    and of a PET of one slice there is nothing between.
+    """
     steps = np.linalg.norm(frame_to_voxels[:3, :2], axis=0)  # voxels from pixel to pixel
-    measures = _group(segmentation, group, "PixelMeasuresSequence", path)
-    between = _between_slices(measures, volume, path)
-    along = int(np.abs(np.cross(frame_to_voxels[:3, 0], frame_to_voxels[:3, 1])).argmax())  # the PET's axis
-    ratio = abs(between) / volume.spacing_mm[along] if between else 1.0
+    between = None if header_text(measures, _BETWEEN) is None else _numbers(measures, _BETWEEN, 1, path)[0]
+    ratio = 1.0
+    if between and between != pet_between and volume.shape[2] > 1:
+        along = int(np.abs(np.cross(frame_to_voxels[:3, 0], frame_to_voxels[:3, 1])).argmax())  # the PET's axis
+        ratio = abs(between) / volume.spacing_mm[along]
     if np.abs(steps - 1).max() > ON_GRID or abs(ratio - 1) > SLICE_SPACING:
         raise PetReadError(
             f"{path} lies on another grid than its PET: its pixels are {steps[0]:.3g} × {steps[1]:.3g} voxels large, "
@@ -176,19 +182,12 @@ def _check_spacing(
         )
 
 
-def _between_slices(measures: Dataset, volume: PetVolume, path: Path) -> float | None:
-    """SpacingBetweenSlices of a SEG; None where it says nothing of the SEG's own grid.
-
-    Many take it over from the PET's header, right or wrong; of a PET of one slice there is nothing between.
-    """
-    keyword = "SpacingBetweenSlices"
-    text = header_text(measures, keyword)
-    if text is None or volume.shape[2] == 1 or volume.source is None:
-        return None
-    between = float(_numbers(measures, keyword, 1, path)[0])
-    pet = read_dicom(volume.source.files[0], pixels=False, only=[keyword])
-    taken_over = header_text(pet, keyword) is not None and _numbers(pet, keyword, 1, path)[0] == between
-    return None if taken_over else between
+def _between_slices_of_pet(volume: PetVolume) -> float | None:
+    """SpacingBetweenSlices as the PET's header has it; None where it does not."""
+    assert volume.source is not None
+    file = volume.source.files[0]
+    header = read_dicom(file, pixels=False, only=[_BETWEEN])
+    return None if header_text(header, _BETWEEN) is None else float(_numbers(header, _BETWEEN, 1, file)[0])
 
 
 def _numbers(item: Dataset, keyword: str, count: int, path: Path) -> NDArray[np.float64]:
