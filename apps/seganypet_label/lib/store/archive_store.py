@@ -33,6 +33,7 @@ from lib.store.datastore import FINAL, StudyStore
 from lib.store.label_intake import LabelIntake
 from lib.store.label_quality import LOW
 from lib.store.label_segs import write_label_seg
+from lib.store.names import tag_text
 from lib.store.owned_keys import DICOM
 from lib.store.series_cache import SERIES, SeriesCache
 from lib.store.series_folders import SeriesFolder
@@ -115,7 +116,6 @@ class ArchiveStore(StudyStore):
         listed = (self._listed or {}).get(study_id)
         study_uid, slices = self._study_uid(study_id), listed.slices if listed else 0
         if self.cache.is_here(series_uid):
-            self._expect_label(study_id)
             self.checks.run(study_id, partial(self._check, study_id, study_uid, path, slices))
         try:
             fetched = self.cache.bring(study_uid, series_uid, slices)
@@ -124,7 +124,7 @@ class ArchiveStore(StudyStore):
             raise
         if fetched:
             self.checks.note(study_id)
-            self._expect_label(study_id, fetched=True)
+            self._expect_label(study_id)
             self._take_in_label(study_id, study_uid, path)
         return path, series_uid
 
@@ -132,7 +132,7 @@ class ArchiveStore(StudyStore):
         """Ask the archive what it has by now of a study that is open, and take it in."""
         try:
             if self.cache.check(study_uid, study_id, slices):
-                self._expect_label(study_id, fetched=True)
+                self._expect_label(study_id)
         finally:
             self._take_in_label(study_id, study_uid, path)
 
@@ -179,8 +179,9 @@ class ArchiveStore(StudyStore):
 
     # --- labels
 
-    def _expect_label(self, study_id: str, *, fetched: bool = False) -> None:
-        self._intake.expect(study_id, lambda: self._label(study_id, FINAL) is not None, fetched=fetched)
+    def _expect_label(self, study_id: str) -> None:
+        if self._label(study_id, FINAL) is None:  # else it was taken in, or saved here
+            self._intake.expect(study_id)
 
     def _take_in_label(self, study_id: str, study_uid: str, path: Path) -> str:
         return self._intake.take_in(study_id, study_uid, lambda: self.volumes.study(path, study_id)[0])
@@ -201,7 +202,7 @@ class ArchiveStore(StudyStore):
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Take a label out here; the archive's copies stay there, and do not come back by themselves."""
         super().remove_label(label_id, label_tag)
-        if str(getattr(label_tag, "value", label_tag)) == FINAL:
+        if tag_text(label_tag) == FINAL:
             self._intake.forgo(label_id)
 
     def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
@@ -212,7 +213,7 @@ class ArchiveStore(StudyStore):
                 all the same.
         """
         study_id = super().keep_label(image_id, label_filename, label_tag, label_info)
-        self._send_final(study_id, str(getattr(label_tag, "value", label_tag)))
+        self._send_final(study_id, tag_text(label_tag))
         return study_id
 
     def save_target(

@@ -28,7 +28,7 @@ from lib.store.label_quality import LOW, said_quality
 from lib.store.last_masks import LastMasks
 from lib.store.mask_files import nifti_bytes
 from lib.store.merged_label import merged_label
-from lib.store.names import LABEL_EXTENSIONS, extension_of, is_tag
+from lib.store.names import LABEL_EXTENSIONS, extension_of, is_tag, tag_text
 from lib.store.owned_keys import check_label_info, check_save_info, sound_label_info
 from lib.store.reader import READER
 from lib.store.saved_targets import describe_targets, listed_targets
@@ -203,7 +203,7 @@ class StudyStore(StudyList):
             LabelNotFoundException: there is none.
             BadRequest: a quality that is none.
         """
-        tag, quality = str(getattr(label_tag, "value", label_tag)), said_quality(info)
+        tag, quality = tag_text(label_tag), said_quality(info)
         check_kept(info, "what is said of the label")
         with self._newest_index():
             if quality and "targets" not in info:
@@ -267,7 +267,7 @@ class StudyStore(StudyList):
             LabelNotFoundException: there is none.
         """
         with self._newest_index():
-            tag = str(getattr(label_tag, "value", label_tag))
+            tag = tag_text(label_tag)
             label = self._datastore.label(label_id, tag)
             if label is None:
                 raise LabelNotFoundException(f"there is no label of study {label_id!r} with tag {tag!r}")
@@ -334,7 +334,7 @@ class StudyStore(StudyList):
 
 def _checked_tag(tag: str) -> str:
     """A label's tag, of MONAI Label's kinds or any other, as text."""
-    text = str(getattr(tag, "value", tag))
+    text = tag_text(tag)
     if not is_tag(text):
         raise BadRequest(f"tag must be a plain name without a path, got {text!r}")
     return text

@@ -46,18 +46,10 @@ class LabelIntake:
         # of a study's saves: none comes between the look at what is here and what is taken in
         self.keeping: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
-    def expect(self, study_id: str, labelled: Callable[[], bool], *, fetched: bool = False) -> None:
-        """Await the archive's label of a study that has none here; one that was saved or removed here knows it already.
-
-        Args:
-            labelled: says whether there is a final label here.
-            fetched: its series was fetched now, so that a label may fit it that did not before.
-        """
-        state = self._state(study_id)
-        if fetched and state in (None, TAKEN_IN) and not labelled():
+    def expect(self, study_id: str) -> None:
+        """Await the archive's label of a study that has none here and was fetched now, unless one was removed here."""
+        if self._state(study_id) != REMOVED:
             self._note(study_id, AWAITED)
-        elif state is None:
-            self._note(study_id, TAKEN_IN)  # fetched by an earlier version, which took it in, or somebody removed it
 
     def forgo(self, study_id: str) -> None:
         """Await none any more: the label was removed here, and does not come back by itself."""

@@ -18,6 +18,11 @@ def is_study_id(name: str) -> bool:
     return bool(_STUDY_ID.fullmatch(name)) and ".." not in name
 
 
+def tag_text(tag: object) -> str:
+    """A label's tag, of MONAI Label's kinds or any other, as text."""
+    return str(getattr(tag, "value", tag))
+
+
 def is_tag(name: str) -> bool:
     """Whether a name can be a label's tag, which is a folder under labels/."""
     return bool(_TAG.fullmatch(name)) and ".." not in name
