@@ -18,8 +18,8 @@ from seganypet.pet.errors import SuvUnavailableError
 
 Header = Dataset | Mapping[str, Any]
 
-_SEQUENCE = "RadiopharmaceuticalInformationSequence"
-_IN_SEQUENCE = {
+TRACER = "RadiopharmaceuticalInformationSequence"
+_OF_THE_TRACER = {
     "RadionuclideTotalDose",
     "RadionuclideHalfLife",
     "RadiopharmaceuticalStartTime",
@@ -121,7 +121,7 @@ class SeriesHeaders:
 
     def has(self, keyword: str) -> bool:
         """Whether every slice has the field, filled in."""
-        return all(_texts(header, keyword) for header in self.headers)
+        return all(texts_in(header, keyword) for header in self.headers)
 
     def text(self, keyword: str) -> str:
         """A field that is the same in all slices.
@@ -131,7 +131,7 @@ class SeriesHeaders:
         """
         values: dict[str, None] = {}
         for header in self.headers:
-            texts = _texts(header, keyword)
+            texts = texts_in(header, keyword)
             if not texts:
                 raise SuvUnavailableError(f"{named(keyword)} is missing")
             values.update(dict.fromkeys(texts))
@@ -157,11 +157,11 @@ class SeriesHeaders:
         """
         values = []
         for index, header in enumerate(self.headers):
-            texts = _texts(header, keyword)
+            texts = texts_in(header, keyword)
             if not texts:
                 where = (
                     ""
-                    if len(self) == 1 or not any(_texts(other, keyword) for other in self.headers)
+                    if len(self) == 1 or not any(texts_in(other, keyword) for other in self.headers)
                     else (f" in header {index + 1} of {len(self)}")
                 )
                 raise SuvUnavailableError(f"{named(keyword)} is missing{where}")
@@ -189,12 +189,12 @@ def _number(keyword: str, text: str, above_zero: bool) -> float:
     return value
 
 
-def _texts(header: Header, keyword: str) -> list[str]:
+def texts_in(header: Header, keyword: str) -> list[str]:
     """All values of a field in one header that are filled in; several only where a sequence has several items."""
     if keyword in _PRIVATE:
         texts = [text_of(_private(header, keyword))]
     else:
-        items = header.get(_SEQUENCE) if keyword in _IN_SEQUENCE else None
+        items = header.get(TRACER) if keyword in _OF_THE_TRACER else None
         texts = [header_text(item, keyword) for item in items or [header]]
     return [text for text in texts if text is not None]
 

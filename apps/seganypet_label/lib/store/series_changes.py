@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from pydicom.dataset import Dataset
 
-from seganypet.pet.headers import canonical, header_text
+from seganypet.pet.headers import TRACER, canonical, texts_in
 
-TRACER = "RadiopharmaceuticalInformationSequence"
-OF_THE_TRACER = (
-    "RadionuclideTotalDose",
-    "RadionuclideHalfLife",
-    "RadiopharmaceuticalStartTime",
-    "RadiopharmaceuticalStartDateTime",
-)
-OF_THE_IMAGE = (
+FIELDS = (  # what `differences` looks at
     "PatientWeight",
     "PatientSize",
     "PatientSex",
@@ -30,8 +23,11 @@ OF_THE_IMAGE = (
     "ActualFrameDuration",
     "RescaleSlope",
     "RescaleIntercept",
+    "RadionuclideTotalDose",
+    "RadionuclideHalfLife",
+    "RadiopharmaceuticalStartTime",
+    "RadiopharmaceuticalStartDateTime",
 )
-FIELDS = (*OF_THE_IMAGE, *OF_THE_TRACER)  # what `differences` looks at
 ASKED_FOR = (*FIELDS, TRACER)
 
 
@@ -52,7 +48,5 @@ def differences(fetched: Dataset, there: Dataset | None) -> tuple[str, ...]:
 
 
 def _said(header: Dataset, field: str) -> str:
-    """A field in one writing, "" where it is missing; the tracer's are looked for as `seganypet.pet` does."""
-    items = header.get(TRACER) if field in OF_THE_TRACER else None
-    texts = [header_text(item, field) for item in items or [header]]
-    return ", ".join(canonical(field, text) for text in texts if text)
+    """A field in one writing, "" where it is missing."""
+    return ", ".join(canonical(field, text) for text in texts_in(header, field))
