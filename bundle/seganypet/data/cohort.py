@@ -85,13 +85,14 @@ def write_cohort(
         ("label_map_share", label_map_share),
         ("crop_share", crop_share),
         ("other_tracers", other_tracers),
-        ("faint_share", faint_share),
     ):
         if not 0 <= share <= 1:
             raise ValueError(f"{name} must lie in 0 to 1, got {share!r}")
     if count < 1 or validation < 0 or test < 0 or validation + test > count:
         raise ValueError(f"count {count} must hold validation {validation} and test {test}, none negative")
-    Options(region_mm=region_mm)  # says itself what is wrong with it, before any process starts
+    Options(
+        region_mm=region_mm, faint_share=faint_share
+    )  # says itself what is wrong with it, before any process starts
     folder = Path(folder)
     size = None if voxel_size_mm is None else [float(step) for step in voxel_size_mm]
     cases = []

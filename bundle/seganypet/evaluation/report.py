@@ -112,7 +112,8 @@ def evaluate_study(
     """
     volume = read_pet(entry.image)
     labels = read_label_map(entry.label, volume).voxels
-    names = {value: name for value, name in entry.label_names.items() if name not in names_of(leave_out)}
+    left_out = names_of(leave_out)
+    names = {value: name for value, name in entry.label_names.items() if name not in left_out}
     lesions = np.isin(labels, [value for value, name in entry.label_names.items() if is_lesion(name)])
     evaluate = partial(_evaluate, segmenter, volume, str(entry.image), clicks=clicks, reader=reader)
     if together:

@@ -127,9 +127,9 @@ def is_answered(segmenter: ClickSegmenter, request: StudyRequest, folder: str | 
 
     A study whose files were written again, with a corrected header for example, is not answered.
     """
+    answer = _answer_in(folder)
     try:
-        answer = json.loads((Path(folder) / ANSWER).read_text())
-        return (
+        return bool(
             answer["study"] == str(request.image.resolve())
             and answer["files"] == _files(request)
             and answer["asked"] == _asked(request)
@@ -137,7 +137,7 @@ def is_answered(segmenter: ClickSegmenter, request: StudyRequest, folder: str | 
             and {label: target["clicks"] for label, target in answer["targets"].items()}
             == {label: [prompt_json(click) for click in clicks] for label, clicks in request.targets.items()}
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):  # none, or one that cannot be read; or the study cannot
         return False
 
 

@@ -64,11 +64,13 @@ def draw_volume(rng: np.random.Generator, largest: float = 100.0) -> float:
 
 
 def fitting(sites: Sequence[Site], volume_ml: float) -> list[Site]:
-    fitting = [site for site in sites if site.volume_ml[0] <= volume_ml <= site.volume_ml[1]]
-    return fitting or [max(sites, key=lambda site: site.volume_ml[1])]
+    """The sites that hold lesions of a volume, else the one that holds the largest."""
+    found = [site for site in sites if site.volume_ml[0] <= volume_ml <= site.volume_ml[1]]
+    return found or [max(sites, key=lambda site: site.volume_ml[1])]
 
 
 def box_around(canvas: Canvas, value: int, margin_mm: float) -> Region:
+    """Slices that hold a label and what lies within a margin of it."""
     found = ndimage.find_objects((canvas.labels == value).astype(np.int8))[0]
     return tuple(  # type: ignore[return-value]
         slice(max(0, part.start - int(np.ceil(margin_mm / step))), min(n, part.stop + int(np.ceil(margin_mm / step))))
