@@ -18,7 +18,7 @@ sys.path[:0] = [str(REPO / "bundle"), str(REPO / "apps" / "seganypet_label")]
 
 from lib.store.packed_arrays import pack_array  # noqa: E402
 
-READING = ("threshold", "save", "remove", "back", "export/csv", "export/seg", "export/nifti", "export/x")
+READING = ("threshold", "save", "remove", "back", "export/csv", "export/seg", "export/sr", "export/nifti", "export/x")
 SHOWN = ("", "/about", "/voxels", "/projections", "/progress", "/saved")
 DRAWING = (
     *("capabilities", "heartbeat", "lease_status", "set_image", "set_target_buffer", "set_do_autozoom"),

@@ -21,13 +21,14 @@ def test_defaults(bundle):
     assert settings.labels == DEFAULT_LABELS
     assert settings.model == "seganypet"
     assert settings.final_quality == "low"
+    assert settings.send_sr is False
 
 
 def test_everything_said(bundle, tmp_path):
     other = tmp_path / "other.pth"
     other.write_bytes(b"")
     conf = {"weights": str(other), "device": "cpu", "labels": "liver, spleen,,liver,lesion ", "encode_ahead_s": "0"}
-    conf["final_quality"] = "high"
+    conf |= {"final_quality": "high", "send_sr": "True"}
     conf["origins"] = "https://pet.example.org/, http://localhost:3000"
     settings = AppSettings.from_conf(conf, bundle)
     assert settings.weights == other
@@ -35,6 +36,7 @@ def test_everything_said(bundle, tmp_path):
     assert settings.labels == ("liver", "spleen", "lesion")
     assert settings.encode_ahead_s == 0
     assert settings.final_quality == "high"
+    assert settings.send_sr is True
     assert settings.origins == ("https://pet.example.org", "http://localhost:3000")
 
 
@@ -49,6 +51,7 @@ def test_everything_said(bundle, tmp_path):
         ({"study_mb": "0"}, ValueError, "study_mb.*'0'"),
         ({"encode_ahead_s": "nan"}, ValueError, "encode_ahead_s"),
         ({"origins": "https://pet.example.org, *"}, ValueError, "origins takes .* got '\\*'"),
+        ({"send_sr": "yes"}, ValueError, "send_sr must be true or false, got 'yes'"),
         ({"final_quality": "expert"}, ValueError, "final_quality must be high or low, got 'expert'"),
     ],
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 import highdicom as hd
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from reading_studies import BLOCKS, SHAPE, VALUES, coded
 
@@ -241,12 +242,15 @@ def test_findings_are_saved_shown_again_deleted_brought_back_and_exported(readin
     assert shown == "rgb(0, 158, 115)"  # the third of the palette: the other finding has the second
     page.page.locator("#findings tbody tr").nth(2).click(position={"x": 300, "y": 8})
     assert np.array_equal(page.mask(volume.shape), second)
-    for kind in ("seg", "nifti", "csv"):
+    for kind in ("seg", "sr", "nifti", "csv"):
         with page.page.expect_download() as download:
             page.page.click(f"[data-format={kind}]")
         download.value.save_as(tmp_path / f"out.{kind}")
     seg = hd.seg.segread(tmp_path / "out.seg")
     assert [seg.get_segment_description(n).segment_label for n in seg.segment_numbers] == ["lesion 1", "node, left"]
+    with zipfile.ZipFile(tmp_path / "out.sr") as archive:
+        report = pydicom.dcmread(io.BytesIO(archive.read("ann_sr.dcm")))
+        assert [str(one.PersonName) for one in report.ContentSequence if one.ValueType == "PNAME"] == ["Dr. Reader"]
     with zipfile.ZipFile(tmp_path / "out.nifti") as archive:
         file = nib.Nifti1Image.from_bytes(gzip.decompress(archive.read("02_node_left.nii.gz")))
         assert np.array_equal(np.asarray(file.dataobj) > 0, second)

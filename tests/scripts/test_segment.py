@@ -74,7 +74,7 @@ def test_a_nifti_study(segment, weights, study, tmp_path, capsys):
     assert "left_kidney.nii.gz" in capsys.readouterr().out
 
 
-def test_a_dicom_study_gets_a_seg(segment, weights, study, tmp_path):
+def test_a_dicom_study_gets_a_seg_and_an_sr(segment, weights, study, tmp_path):
     segment(study=str(study / "dicom"), clicks="10,9,12", output=str(tmp_path), weights=str(weights), device="cpu")
     folder = tmp_path / "dicom"
     answer = json.loads((folder / "answer.json").read_text())
@@ -83,6 +83,11 @@ def test_a_dicom_study_gets_a_seg(segment, weights, study, tmp_path):
     mask = np.asarray(nib.load(folder / "target.nii.gz").dataobj) > 0
     assert seg.segment_numbers == range(1, 2)
     assert int(seg.pixel_array.sum()) == mask.sum()
+    assert answer["dicom_sr"] == "measurements.dcm"
+    (group,) = highdicom.sr.srread(folder / "measurements.dcm").content.get_volumetric_roi_measurement_groups()
+    assert group.referenced_segment.referenced_sop_instance_uid == seg.SOPInstanceUID
+    volume_ml = group.get_measurements()[0].value
+    assert volume_ml == pytest.approx(answer["targets"]["target"]["uptake"]["volume_ml"])
     assert answer["suv_provenance"]["rule"]
 
 

@@ -83,7 +83,10 @@ class SegAnyPETApp(MONAILabelApp):
         if self.studies.startswith(("http://", "https://")):
             if settings.MONAI_LABEL_DATASTORE.lower() in ("xnat", "dsa"):
                 return super().init_datastore()
-            return ArchiveStore.open(self.studies, self.volumes, final_quality=self.options.final_quality)
+            options = self.options
+            return ArchiveStore.open(
+                self.studies, self.volumes, send_sr=options.send_sr, final_quality=options.final_quality
+            )
         return StudyStore(
             self.studies,
             self.volumes,

@@ -46,6 +46,7 @@ class AppSettings:
         drawing_sessions: readers at once who send images of their own, over nnInteractive's protocol.
         drawing_idle_s: seconds without a prompt after which such a session ends.
         drawing_alive_s: seconds without a sign of its program after which it ends.
+        send_sr: whether an archive gets a DICOM SR of the measures with each final label's SEG.
         final_quality: of a final label whose reader did not say it; "high" where experts alone save.
         origins: https://name[:port] of pages that may call the server besides its own and those of this machine, and
             names it has behind a proxy; comma-separated. MONAI Label's own MONAI_LABEL_CORS_ORIGINS ends its start
@@ -63,6 +64,7 @@ class AppSettings:
     drawing_sessions: int = 8
     drawing_idle_s: float = 600.0
     drawing_alive_s: float = 60.0
+    send_sr: bool = False
     final_quality: str = "low"
     origins: tuple[str, ...] = ()
 
@@ -99,6 +101,7 @@ class AppSettings:
             drawing_sessions=int(_number(conf, "drawing_sessions", cls.drawing_sessions, least=1)),
             drawing_idle_s=_number(conf, "drawing_idle_s", cls.drawing_idle_s, least=1),
             drawing_alive_s=_number(conf, "drawing_alive_s", cls.drawing_alive_s, least=1),
+            send_sr=_switch(conf, "send_sr", cls.send_sr),
             final_quality=_quality(conf, "final_quality", cls.final_quality),
             origins=origins_of(conf),
         )
@@ -125,6 +128,13 @@ def _number(conf: Mapping[str, str], key: str, default: float, *, least: float) 
     if not least <= value < float("inf"):
         raise ValueError(f"--conf {key} must be a number from {least:g} on, got {conf[key]!r}")
     return value
+
+
+def _switch(conf: Mapping[str, str], key: str, default: bool) -> bool:
+    value = conf.get(key, str(default)).lower()
+    if value not in ("true", "false"):
+        raise ValueError(f"--conf {key} must be true or false, got {conf[key]!r}")
+    return value == "true"
 
 
 def _quality(conf: Mapping[str, str], key: str, default: str) -> str:

@@ -1,4 +1,4 @@
-"""A study's clicks answered as files: masks, DICOM SEG, measures with their provenance, a picture."""
+"""A study's clicks answered as files: masks, DICOM SEG and SR, measures with their provenance, a picture."""
 
 from __future__ import annotations
 
@@ -15,10 +15,19 @@ from seganypet.data.kept_studies import identity_of
 from seganypet.evaluation.picture import study_picture
 from seganypet.evaluation.study_requests import StudyRequest, file_names
 from seganypet.inference import ClickSegmenter
-from seganypet.pet import PetVolume, SegmentOrigin, measure_uptake, write_mask_nifti, write_seg
+from seganypet.pet import (
+    PetVolume,
+    SegmentOrigin,
+    Uptake,
+    measure_uptake,
+    write_mask_nifti,
+    write_seg,
+    write_sr,
+)
 from seganypet.whole_file import whole_file
 
-ANSWER, PICTURE, DICOM_SEG = "answer.json", "picture.png", "segmentation.dcm"
+ANSWER, PICTURE = "answer.json", "picture.png"
+DICOM_SEG, DICOM_SR = "segmentation.dcm", "measurements.dcm"
 
 
 def answer_study(
@@ -26,8 +35,8 @@ def answer_study(
 ) -> dict[str, Any]:
     """Segments what a request clicks and writes the answer into a folder.
 
-    The folder gets a NIfTI mask per label, one DICOM SEG with all of them where the study is DICOM, a picture, and
-    answer.json, written last: where it is complete, everything is.
+    The folder gets a NIfTI mask per label, a picture, where the study is DICOM one SEG with all masks and an SR with
+    their measures, and answer.json, written last: where it is complete, everything is.
 
     Args:
         segmenter: answers the clicks.
@@ -48,17 +57,19 @@ def answer_study(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ANSWER).unlink(missing_ok=True)  # not before: a click that is refused loses nothing
     masks: dict[str, np.ndarray] = {}
+    uptakes: dict[str, Uptake] = {}
     targets: dict[str, Any] = {}
     for label, clicks in request.targets.items():
         masks[label], details = answers[label]
+        uptakes[label] = measure_uptake(volume, masks[label])
         write_mask_nifti(masks[label], volume, folder / files[label])
         targets[label] = {
             "clicks": [prompt_json(click) for click in clicks],
             "mask": files[label],
-            "uptake": measure_uptake(volume, masks[label]).to_dict(),
+            "uptake": uptakes[label].to_dict(),
             "details": {name: value for name, value in asdict(details).items() if name != "box"},
         }
-    seg, seg_unavailable = _dicom_seg(volume, masks, folder / DICOM_SEG, segmenter.weights_hash)
+    unavailable = _write_dicom(volume, masks, uptakes, folder, segmenter.weights_hash)
     title = f"{request.image.name}, {sum(len(clicks) for clicks in request.targets.values())} clicks"
     marks = {label: [one for one in given if isinstance(one, Click)] for label, given in request.targets.items()}
     study_picture(volume, masks, folder / PICTURE, clicks=marks, title=title)
@@ -74,8 +85,9 @@ def answer_study(
         "suv_provenance": volume.suv_provenance.to_dict(),
         "weights": _weights(segmenter),
         "targets": targets,
-        "dicom_seg": seg,
-        "dicom_seg_unavailable": seg_unavailable,
+        "dicom_seg": None if unavailable else DICOM_SEG,
+        "dicom_seg_unavailable": unavailable,
+        "dicom_sr": None if unavailable else DICOM_SR,
         "picture": PICTURE,
     }
     with whole_file(folder / ANSWER) as draft:
@@ -155,18 +167,21 @@ def _asked(request: StudyRequest) -> dict[str, str | None]:
     return {"series_uid": request.series_uid, "units": request.units}
 
 
-def _dicom_seg(
-    volume: PetVolume, masks: dict[str, np.ndarray], path: Path, weights: str
-) -> tuple[str | None, str | None]:
-    """The SEG's file name, or why there is none."""
-    path.unlink(missing_ok=True)
+def _write_dicom(
+    volume: PetVolume, masks: dict[str, np.ndarray], uptakes: dict[str, Uptake], folder: Path, weights: str
+) -> str | None:
+    """Why there is no SEG and no SR; None where they are written."""
+    for name in (DICOM_SEG, DICOM_SR):
+        (folder / name).unlink(missing_ok=True)
     found = {label: mask for label, mask in masks.items() if mask.any()}
     if volume.source is None or not volume.source.is_dicom:
-        return None, "the study was not read from DICOM"
+        return "the study was not read from DICOM"
     if not found:
-        return None, "every mask is empty"
+        return "every mask is empty"
     try:
-        write_seg(found, volume, path, origins={label: SegmentOrigin(weights=weights) for label in found})
+        origins = {label: SegmentOrigin(weights=weights) for label in found}
+        seg = write_seg(found, volume, folder / DICOM_SEG, origins=origins)
+        write_sr(seg, [uptakes[label] for label in found], volume, folder / DICOM_SR)
     except ValueError as error:  # the mask is there; what the headers lack for a SEG is said beside it
-        return None, str(error)
-    return path.name, None
+        return str(error)
+    return None

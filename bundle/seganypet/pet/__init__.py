@@ -2,6 +2,7 @@
 
 from seganypet.pet.dicom_writer import SyntheticPatient, SyntheticScan, write_pet_dicom_series
 from seganypet.pet.errors import PetReadError, SuvUnavailableError
+from seganypet.pet.measurement_report import write_sr
 from seganypet.pet.nifti import write_mask_nifti
 from seganypet.pet.read import read_pet
 from seganypet.pet.segmentation_export import SegmentOrigin, write_seg
@@ -32,4 +33,5 @@ __all__ = [
     "write_mask_nifti",
     "write_pet_dicom_series",
     "write_seg",
+    "write_sr",
 ]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import unicodedata
 import warnings
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from highdicom import AlgorithmIdentificationSequence
 from highdicom.seg import Segmentation, SegmentDescription
 from highdicom.sr import CodedConcept
 from numpy.typing import ArrayLike, NDArray
-from pydicom.charset import convert_encodings
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
@@ -24,6 +22,7 @@ from pydicom.uid import generate_uid
 from pydicom.valuerep import DA, TM
 
 from seganypet.pet.dicom_file import read_dicom
+from seganypet.pet.dicom_text import character_set, one_text
 from seganypet.pet.headers import header_text, named
 from seganypet.pet.segment_codes import code_of_label
 from seganypet.pet.volume import PetVolume
@@ -34,7 +33,6 @@ warnings.filterwarnings("ignore", message='The string ".*" is unlikely to repres
 
 logger = logging.getLogger(__name__)
 
-UTF_8 = "ISO_IR 192"
 _ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 # CIELab as DICOM stores it (PS3.3 C.10.7.1.1), for the segments in turn
 _COLOURS = (
@@ -131,7 +129,7 @@ def write_seg(
     )
     # of several SEGs of a study an archive tells the newest by these, which highdicom leaves out
     segmentation.SeriesDate, segmentation.SeriesTime = segmentation.ContentDate, segmentation.ContentTime
-    segmentation.SpecificCharacterSet = _character_set(slices[0], names)
+    segmentation.SpecificCharacterSet = character_set(slices[0], names)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     segmentation.save_as(path)
@@ -186,28 +184,6 @@ def _check_shape(mask: NDArray[Any], label: str, shape: tuple[int, int, int]) ->
         raise ValueError(f"mask {label!r} has shape {mask.shape}, the volume {shape}")
 
 
-def _character_set(header: Dataset, labels: Iterable[str]) -> str | list[str]:
-    """The series' own character set, so that the patient keeps the name; UTF-8 where a label's name does not fit it."""
-    own = header.get("SpecificCharacterSet") or "ISO_IR 6"
-    own = own if isinstance(own, str) else [str(part) for part in own]
-    try:
-        encodings = convert_encodings(own)
-        for label in labels:
-            if not any(_fits(label, encoding) for encoding in encodings):
-                return UTF_8
-    except LookupError:
-        return UTF_8
-    return own
-
-
-def _fits(text: str, encoding: str) -> bool:
-    try:
-        text.encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
-
-
 def _source_headers(volume: PetVolume) -> list[Dataset]:
     """Headers of the slices in the order of k, complete enough to be referred to.
 
@@ -249,16 +225,10 @@ def _allowed(keyword: str, text: str) -> bool:
         return False
 
 
-def _one_text(label: str) -> str:
-    """A label as one value of at most 64 characters: DICOM splits at a backslash and allows no control characters."""
-    written = label.replace("\\", "/")
-    return "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in written).strip()[:64].strip()
-
-
 def _description(number: int, label: str, origin: SegmentOrigin) -> SegmentDescription:
-    code, name = code_of_label(label), _one_text(label) or f"segment {number}"
+    code, name = code_of_label(label), one_text(label) or f"segment {number}"
     identification = AlgorithmIdentificationSequence(
-        name="SegAnyPET", family=_ARTIFICIAL_INTELLIGENCE, version=_one_text(origin.weights)
+        name="SegAnyPET", family=_ARTIFICIAL_INTELLIGENCE, version=one_text(origin.weights)
     )
     description = SegmentDescription(
         segment_number=number,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 
 import nibabel as nib
 import numpy as np
@@ -31,9 +32,21 @@ def test_a_seg_tracks_a_saved_finding_by_its_uid(server):
     requests.delete(f"{server.url}/datastore/label?id=ann_pet&tag=final", timeout=30)
 
 
+def test_an_sr_comes_with_the_seg_that_it_refers_to(server):
+    body = {"findings": [{"name": "lesion", "mask": bits(BITS)}], "reader": "Dr. Reader"}
+    answer = requests.post(f"{server.url}/read/ann_pet/export/sr", json=body, timeout=60)
+    assert answer.headers["content-disposition"] == 'attachment; filename="ann_pet_sr.zip"'
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        seg, sr = (pydicom.dcmread(io.BytesIO(archive.read(f"ann_pet_{kind}.dcm"))) for kind in ("seg", "sr"))
+    (said,) = sr.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert said.ReferencedSOPInstanceUID == seg.SOPInstanceUID
+    assert "Dr. Reader" in [str(one.PersonName) for one in sr.ContentSequence if one.ValueType == "PNAME"]
+
+
 @pytest.mark.parametrize(
     ("kind", "times", "study", "status", "words"),
     [
+        ("sr", 1, "block", 400, "NIfTI"),
         ("seg", 1, "block", 400, "NIfTI"),
         ("csv", 0, "ann_pet", 400, "a list of objects"),
         ("csv", 2, "ann_pet", 400, "a name of its own"),

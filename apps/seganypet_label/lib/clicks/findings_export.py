@@ -1,4 +1,4 @@
-"""The findings of a study as one file: DICOM SEG, NIfTI masks, or a table."""
+"""The findings of a study as one file: DICOM SEG, SEG and SR, NIfTI masks, or a table."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from lib.store.bad_request import BadRequest
 from lib.store.label_maps import narrow
 from lib.store.mask_files import nifti_bytes
-from seganypet.pet import PetVolume, SegmentOrigin, measure_uptake, write_seg
+from seganypet.pet import PetVolume, SegmentOrigin, measure_uptake, write_seg, write_sr
 
-FORMATS = ("seg", "nifti", "csv")
+FORMATS = ("seg", "sr", "nifti", "csv")
 COLUMNS = ("volume_ml", "suv_max", "suv_mean", "suv_peak", "tlg")
 Export = tuple[bytes, str, str]
 
@@ -29,15 +29,18 @@ def export_findings(
     volume: PetVolume,
     study: str,
     origins: Mapping[str, SegmentOrigin] | None = None,
+    reader: str = "",
 ) -> Export:
     """A file's content, media type and name.
 
     Args:
-        kind: one of `FORMATS`. "nifti" is a ZIP of a NIfTI file for each finding, since findings may overlap.
+        kind: one of `FORMATS`. "sr" is a ZIP of a DICOM SEG and the DICOM SR of its measures, which refers to it;
+            "nifti" one of a NIfTI file for each finding, since findings may overlap.
         masks: name → bool [i, j, k].
         volume: the study.
         study: its name.
         origins: name → what is said of those that are saved, so that a SEG names them as every other SEG of them does.
+        reader: who read, for the SR; "" where that is not known.
 
     Raises:
         BadRequest: nothing but empty masks, or a DICOM SEG of a study that is not DICOM or lacks what one needs.
@@ -58,7 +61,12 @@ def export_findings(
             write_seg(dict(found), volume, file, origins=origins)
         except ValueError as error:
             raise BadRequest(str(error)) from None
-        return file.read_bytes(), "application/dicom", f"{stem}_seg.dcm"
+        seg = file.read_bytes()
+        if kind == "seg":
+            return seg, "application/dicom", f"{stem}_seg.dcm"
+        uptakes = [measure_uptake(volume, mask) for mask in found.values()]
+        sr = write_sr(file, uptakes, volume, file.with_name("sr.dcm"), reader=reader).read_bytes()
+    return _zipped({f"{stem}_seg.dcm": seg, f"{stem}_sr.dcm": sr}), "application/zip", f"{stem}_sr.zip"
 
 
 def _table(masks: Mapping[str, NDArray[np.bool_]], volume: PetVolume) -> bytes:
@@ -84,9 +92,16 @@ def _plain(name: str) -> str:
 
 
 def _niftis(masks: Mapping[str, NDArray[np.bool_]], volume: PetVolume) -> bytes:
+    files: dict[str, bytes] = {}
+    for number, (name, mask) in enumerate(masks.items(), start=1):
+        stem = re.sub(r"[^\w.-]+", "_", name).strip("._") or "finding"
+        files[f"{number:02d}_{stem}.nii.gz"] = nifti_bytes(narrow(mask.astype(np.int16)), volume.affine)
+    return _zipped(files)
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        for number, (name, mask) in enumerate(masks.items(), start=1):
-            stem = re.sub(r"[^\w.-]+", "_", name).strip("._") or "finding"
-            archive.writestr(f"{number:02d}_{stem}.nii.gz", nifti_bytes(narrow(mask.astype(np.int16)), volume.affine))
+        for name, file in files.items():
+            archive.writestr(name, file)
     return content.getvalue()

@@ -87,7 +87,8 @@ def reading_page(study: str, labels: tuple[str, ...]) -> str:
 <button type="button" id="undo" title="Ctrl-Z">Undo</button><button type="button" id="redo">Redo</button></div>
 <div class="actions"><input id="reader" maxlength="64" placeholder="your name" aria-label="Your name">
 <button type="button" id="save" class="first">Save all</button></div>
-<div class="actions" id="export">Export <button type="button" data-format="seg">DICOM SEG</button>
+<div class="actions" id="export">Export <button type="button" data-format="seg" class="dicom">DICOM SEG</button>
+<button type="button" data-format="sr" class="dicom" title="The SEG, and its measures as DICOM SR">SEG + SR</button>
 <button type="button" data-format="nifti">NIfTI</button><button type="button" data-format="csv">CSV</button></div>
 <details id="removed" hidden><summary>Deleted</summary><ul></ul></details>
 </aside>

@@ -34,6 +34,7 @@ from lib.store.label_quality import said_quality
 from lib.store.label_segs import origin_of
 from lib.store.mask_files import mask_bits
 from lib.store.projections import project
+from lib.store.reader import READER
 from lib.store.reading_volume import ReadingVolume
 from lib.store.study_description import describe_study
 from seganypet.clicks import Click, InitialMask
@@ -225,7 +226,7 @@ def back(study: str, body: dict[str, Any] = BODY, user: User = ANNOTATOR) -> JSO
 
 @router.post("/read/{study}/export/{kind}")
 def export(study: str, kind: str, body: dict[str, Any] = BODY, x_volume: str = X_VOLUME, user: User = USER) -> Response:
-    """The findings of the page as a file: `findings`, a list of names and masks.
+    """The findings of the page as a file: `findings`, a list of names and masks; `reader`, if nobody is logged in.
 
     Raises:
         BadRequest: no findings, names twice, or a DICOM SEG of a study that is not DICOM.
@@ -244,7 +245,9 @@ def export(study: str, kind: str, body: dict[str, Any] = BODY, x_volume: str = X
         raise BadRequest("each finding needs a name of its own")
     kept = _store(app_instance()).get_label_info(opened.study_id, FINAL).get("targets") or []
     origins = {one["name"]: origin_of(one) for one in kept}
-    content, media_type, filename = export_findings(kind, masks, opened.volume, opened.name, origins)
+    note_reader(user)
+    reader = READER.get() or _reader(body)
+    content, media_type, filename = export_findings(kind, masks, opened.volume, opened.name, origins, reader)
     headers = {**PRIVATE, "Content-Disposition": attachment(filename)}
     return Response(content, media_type=media_type, headers=headers)
 
@@ -272,11 +275,15 @@ def _saved(store: StudyStore, study_id: str, volume: PetVolume) -> dict[str, Any
 
 
 def _said(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {"client_id": _reader(body), "saved_from": "reading page"}
+
+
+def _reader(body: Mapping[str, Any]) -> str:
     reader = body.get("reader") or ""
     if not isinstance(reader, str):
         raise BadRequest(f"reader must be a name, got {reader!r}"[:200])
     check_line(reader, "the reader's name")
-    return {"client_id": reader[:NAME_LENGTH], "saved_from": "reading page"}
+    return reader[:NAME_LENGTH]
 
 
 def _weights(value: Any) -> dict[str, str] | None:

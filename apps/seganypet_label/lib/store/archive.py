@@ -214,21 +214,23 @@ class Archive:
         series.sort(key=lambda one: (str(one.get("SeriesDate") or ""), str(one.get("SeriesTime") or "")), reverse=True)
         return [uid for one in series if UID.fullmatch(uid := str(one.get("SeriesInstanceUID", "")))]
 
-    def store(self, file: Path) -> dict[str, str]:
-        """Send one DICOM file.
+    def store(self, *files: Path) -> dict[str, str]:
+        """Send DICOM files of one study together.
 
         Returns:
-            Its study_uid, series_uid and sop_uid.
+            study_uid, series_uid and sop_uid of the first.
 
         Raises:
-            requests.RequestException: the archive does not take it; it is named.
+            requests.RequestException: the archive does not take one of them; it is named.
         """
-        dataset = dcmread(file)
-        answer = self._client.store_instances([dataset], study_instance_uid=str(dataset.StudyInstanceUID))
+        datasets = [dcmread(file) for file in files]
+        dataset = datasets[0]
+        answer = self._client.store_instances(datasets, study_instance_uid=str(dataset.StudyInstanceUID))
         failed = answer.get("FailedSOPSequence")
         if failed:
             reason = getattr(failed[0], "FailureReason", "no reason given")
-            raise requests.RequestException(f"the archive {self.url} refused {dataset.SOPInstanceUID}: {reason}")
+            refused = getattr(failed[0], "ReferencedSOPInstanceUID", dataset.SOPInstanceUID)
+            raise requests.RequestException(f"the archive {self.url} refused {refused}: {reason}")
         return {
             "study_uid": str(dataset.StudyInstanceUID),
             "series_uid": str(dataset.SeriesInstanceUID),

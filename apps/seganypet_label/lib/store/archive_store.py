@@ -32,7 +32,7 @@ from lib.store.bad_request import BadRequest
 from lib.store.datastore import FINAL, StudyStore
 from lib.store.label_intake import LabelIntake
 from lib.store.label_quality import LOW
-from lib.store.label_segs import write_label_seg
+from lib.store.label_segs import write_label_seg, write_label_sr
 from lib.store.names import tag_text
 from lib.store.owned_keys import DICOM
 from lib.store.series_cache import SERIES, SeriesCache
@@ -56,11 +56,14 @@ class ArchiveStore(StudyStore):
         archive: where the series are.
         cache: folder of all caches; this archive's is made in it.
         volumes: where studies are read from.
+        send_sr: whether the archive gets a DICOM SR of the measures with each SEG.
         final_quality: of a final label that is saved, or found in the archive, without its quality being said.
     """
 
-    def __init__(self, archive: Archive, cache: Path, volumes: Volumes, *, final_quality: str = LOW) -> None:
-        self.archive = archive
+    def __init__(
+        self, archive: Archive, cache: Path, volumes: Volumes, *, send_sr: bool = False, final_quality: str = LOW
+    ) -> None:
+        self.archive, self.send_sr = archive, send_sr
         self._sending: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # so that no older SEG comes last
         self._listed: dict[str, ArchiveSeries] | None = None  # None until the archive has answered
         self.answered = False  # whether the archive gave its list when it was asked for it last
@@ -72,11 +75,12 @@ class ArchiveStore(StudyStore):
         self._looked = time.monotonic()
 
     @classmethod
-    def open(cls, url: str, volumes: Volumes, *, final_quality: str = LOW) -> ArchiveStore:
+    def open(cls, url: str, volumes: Volumes, *, send_sr: bool = False, final_quality: str = LOW) -> ArchiveStore:
         """The store of an archive's URL, in the cache folder of MONAI Label's settings."""
         cache = (settings.MONAI_LABEL_DICOMWEB_CACHE_PATH or "").strip()
         home = Path.home() / ".cache" / "monailabel" / "dicom"
-        return cls(Archive.open(url), Path(cache) if cache else home, volumes, final_quality=final_quality)
+        folder = Path(cache) if cache else home
+        return cls(Archive.open(url), folder, volumes, send_sr=send_sr, final_quality=final_quality)
 
     def name(self) -> str:
         return self.archive.url
@@ -206,7 +210,7 @@ class ArchiveStore(StudyStore):
             self._intake.forgo(label_id)
 
     def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
-        """Keep a label here, and send a final one to the archive as a DICOM SEG with a segment per target.
+        """Keep a label here, and send a final one to the archive as a DICOM SEG with a segment per target, and their SR.
 
         Raises:
             HTTPException: 502 where no SEG can be made of it or the archive does not take it; the label is kept here
@@ -247,11 +251,13 @@ class ArchiveStore(StudyStore):
             label, info = self._copy_of_label(study_id, tag, Path(folder))
             if "problem" not in info.get("seg", {"problem": "not sent yet"}):
                 return  # nothing was changed, and this label's SEG arrived before
-            file = Path(folder) / "seg.dcm"
+            files = [Path(folder) / "seg.dcm"]
             try:
-                if not write_label_seg(label, info, volume, file):
+                if not write_label_seg(label, info, volume, files[0]):
                     return  # nothing is left of the label, which a SEG cannot say
-                seg = {"problem": unknown} if unknown else self.archive.store(file)
+                if self.send_sr:
+                    files.append(write_label_sr(label, info, volume, files[0]))
+                seg = {"problem": unknown} if unknown else self.archive.store(*files)
             except (requests.RequestException, OSError, ValueError) as error:
                 seg = {"problem": str(error)}
             self._note_seg(study_id, tag, label, info, seg)

@@ -25,7 +25,7 @@ from lib.store.datastore import FINAL, StudyStore
 from lib.store.dicom_instance import Instance, instance_of
 from lib.store.label_maps import read_label_map
 from seganypet.inference.byte_cache import ByteCache
-from seganypet.pet import PetVolume, SegmentOrigin, write_seg
+from seganypet.pet import PetVolume, SegmentOrigin, measure_uptake, write_seg, write_sr
 
 logger = logging.getLogger(__name__)
 KEPT_BYTES = 64 * 2**20
@@ -49,6 +49,15 @@ def write_label_seg(label: Path, info: dict[str, Any], volume: PetVolume, file: 
     names, origins = [target["name"] for target in targets], {target["name"]: origin_of(target) for target in targets}
     write_seg(numbers[voxels], volume, file, labels=names, origins=origins, series_description=DESCRIPTION)
     return True
+
+
+def write_label_sr(label: Path, info: dict[str, Any], volume: PetVolume, seg: Path) -> Path:
+    """Write what the segments of a label's SEG measure as a DICOM SR beside it, and return its path."""
+    voxels, targets = read_label_map(label, volume).voxels, info["targets"]
+    uptakes = [measure_uptake(volume, voxels == target["idx"]) for target in targets]
+    readers = {target.get("by") or "" for target in targets}
+    reader = readers.pop() if len(readers) == 1 else ""  # the report names one observer
+    return write_sr(seg, uptakes, volume, seg.with_name("sr.dcm"), reader=reader)
 
 
 def origin_of(target: Mapping[str, Any]) -> SegmentOrigin:

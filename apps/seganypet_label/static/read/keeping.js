@@ -234,7 +234,7 @@ export class Keeping {
     try {
       const link = document.createElement("a");
       link.href = URL.createObjectURL(await this.server.export(kind, findings));
-      link.download = `${this.reading.about.study}.${{ seg: "dcm", nifti: "zip", csv: "csv" }[kind]}`;
+      link.download = `${this.reading.about.study}${{ seg: ".dcm", sr: "_sr.zip", nifti: ".zip", csv: ".csv" }[kind]}`;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
     } catch (error) {

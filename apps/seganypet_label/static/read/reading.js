@@ -70,7 +70,7 @@ export class Reading {
     at("reader").disabled = Boolean(about.reader);
     this.server.reader = at("reader").value;
     at("save").disabled = !about.may_save;
-    at("export").querySelector("[data-format=seg]").disabled = !about.dicom;
+    at("export").querySelectorAll(".dicom").forEach((one) => (one.disabled = !about.dicom));
     const oblique = "The slices are oblique to the patient's axes; views follow the study's own axes.";
     this.say([about.grid.oblique ? oblique : "", ...about.suv_notes].filter(Boolean).join(" · "));
   }

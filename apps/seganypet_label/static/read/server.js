@@ -32,7 +32,7 @@ export class Server {
 
   /** @returns {Promise<Blob>} a file of the findings */
   export(kind, findings) {
-    return this.#ask(() => this.#send(`export/${kind}`, { findings })).then((answer) => answer.blob());
+    return this.#ask(() => this.#send(`export/${kind}`, { findings, reader: this.reader })).then((answer) => answer.blob());
   }
 
   /** The mask and the numbers of some prompts. */
