@@ -7,6 +7,7 @@ from pathlib import Path
 
 from highdicom.sr import (
     AlgorithmIdentification,
+    CodedConcept,
     ComprehensiveSR,
     DeviceObserverIdentifyingAttributes,
     FindingSite,
@@ -33,7 +34,8 @@ from seganypet.pet.volume import PetVolume
 from seganypet.version import version
 
 _PROGRAM = "SegAnyPET for MONAI"
-_PERSON, _DEVICE = Code("121006", "DCM", "Person"), Code("121007", "DCM", "Device")
+_PERSON = CodedConcept("121006", "DCM", "Person")
+_DEVICE = CodedConcept("121007", "DCM", "Device")
 _WHOLE_BODY_PET = Code("44139-4", "LN", "PET whole body")
 _COMMENT = Code("121106", "DCM", "Comment")
 _ANATOMY = "123037004"  # SNOMED CT, anatomical structure
