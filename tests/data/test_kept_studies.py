@@ -215,3 +215,11 @@ def test_entries_without_a_target_are_passed_over_and_named(entry, tmp_path, cap
     assert len(load_studies([path], "training", SETTINGS)) == 2
     with pytest.raises(ValueError, match="none of the 1 validation entries names a lesion"):
         load_studies([path], "validation", SETTINGS, only_lesions=True)
+
+
+def test_one_list_is_a_list_and_an_empty_section_is_told_before_any_image_is_read(data_list, reads):
+    assert len(load_studies(str(data_list), "training", SETTINGS)) == 1
+    reads.clear()
+    with pytest.raises(ValueError, match=f"no validation entries in {data_list}"):
+        load_studies(data_list, "training", SETTINGS, needed=["validation"])
+    assert reads == []
