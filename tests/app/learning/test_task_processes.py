@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,3 +67,20 @@ def test_the_only_one_is_stopped_before_its_process_is_there(weights):
     assert _stopping_all(lambda _: None)("train") is task
     assert task["status"] == "STOPPED"
     assert _stopping_all(lambda _: None)("train") is None
+
+
+def test_one_whose_process_is_being_made_is_stopped_once_it_is_there(weights):
+    task, asked, made = submit(), threading.Event(), threading.Event()
+
+    def start(task: dict[str, Any], *_: Any) -> None:
+        asked.set()
+        assert made.wait(60)
+        task["status"] = "RUNNING"
+
+    stopping = _stopping_all(lambda _: task["status"])
+    with ThreadPoolExecutor(2) as threads:
+        threads.submit(_accounted_for(start), task, "train")
+        assert asked.wait(60)
+        said = threads.submit(stopping, "train")
+        made.set()
+        assert said.result(60) == "RUNNING"  # what MONAI Label stops is there

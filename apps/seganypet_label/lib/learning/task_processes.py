@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -23,6 +25,8 @@ from lib.store.bad_request import BadRequest
 
 logger = logging.getLogger(__name__)
 
+_lock = threading.Lock()
+_starting: set[str] = set()  # tasks that count as submitted until their process is there
 _KEYS = {"train": "model", "scoring": "method", "batch_infer": "model"}
 
 
@@ -68,13 +72,18 @@ def _accounted_for(start: Callable[..., None]) -> Callable[..., None]:
         try:
             if method != "batch_infer":  # the training before this one may have published since it was asked for
                 task["request"][WEIGHTS_IN_FORCE] = str(app_instance().weights.take_up())
-            if task["status"] == "SUBMITTED":  # not stopped while it waited
-                start(task, method, callback)
+            with _lock:
+                if task["status"] != "SUBMITTED":  # stopped while it waited
+                    return
+                _starting.add(task["id"])
+            start(task, method, callback)
         except Exception as error:  # of a thread that nobody asks how it ended
             logger.exception("the %s task ended", method)
             utils.processes(method).pop(task["id"], None)
             _end(task, "ERROR")
             task["details"] = [*task.get("details", ()), f"{type(error).__name__}: {error}"]
+        finally:
+            _starting.discard(task["id"])
 
     return accounted_for
 
@@ -82,9 +91,13 @@ def _accounted_for(start: Callable[..., None]) -> Callable[..., None]:
 def _stopping_all(stop: Callable[[str], Any]) -> Callable[[str], Any]:
     @functools.wraps(stop)
     def stopping_all(method: str) -> Any:
-        waiting = [task for task in tasks(method) if task["status"] == "SUBMITTED"]
-        for task in waiting:
-            _end(task, "STOPPED")
+        with _lock:
+            submitted = [task for task in tasks(method) if task["status"] == "SUBMITTED"]
+            waiting = [task for task in submitted if task["id"] not in _starting]
+            for task in waiting:
+                _end(task, "STOPPED")
+        while any(task["status"] == "SUBMITTED" for task in submitted):  # a moment: its process is being made
+            time.sleep(0.02)
         return stop(method) or (waiting[-1] if waiting else None)
 
     return stopping_all
