@@ -18,7 +18,7 @@ from command import run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
-from seganypet.data.data_list import write_data_list
+from seganypet.data.data_list import QUALITIES, write_data_list
 from seganypet.data.json_file import read_json
 from seganypet.data.preparation import (
     Found,
@@ -52,6 +52,7 @@ class Prepare:
     ) -> None:
         self._output = Path(output)
         self._shares = {"validation_share": validation_share, "test_share": test_share}
+        split_studies([], **self._shares)  # refuses shares that cannot be before a cohort is read
         self._leave_out_bad = leave_out_bad
 
     def nnunet(
@@ -74,12 +75,13 @@ class Prepare:
             fold: which of its folds, from 0.
         """
         self._finish(
-            lambda: find_nnunet(folder, channel=channel, patient=patient, quality=quality, splits=splits, fold=fold)
+            lambda: find_nnunet(folder, channel=channel, patient=patient, quality=quality, splits=splits, fold=fold),
+            quality,
         )
 
     def autopet(self, folder: str, quality: str = "high") -> None:
         """AutoPET's NIfTI tree, <patient>/<study>/SUV.nii.gz and SEG.nii.gz."""
-        self._finish(lambda: find_autopet(folder, quality=quality))
+        self._finish(lambda: find_autopet(folder, quality=quality), quality)
 
     def monai_label(self, folder: str, label_names: dict | str | None = None) -> None:
         """A MONAI Label studies folder; --label_names '{"1": "liver"}' or a JSON file, for labels stored without."""
@@ -92,13 +94,15 @@ class Prepare:
     def dicom(self, folder: str, structures: Sequence[str] | str = (), quality: str = "high") -> None:
         """DICOM PET series with RTSTRUCT or SEG; --structures names the ROIs to take."""
         chosen = [structures] if isinstance(structures, str) else list(structures)
-        self._finish(lambda: find_dicom(folder, self._output, structures=chosen, quality=quality))
+        self._finish(lambda: find_dicom(folder, self._output, structures=chosen, quality=quality), quality)
 
-    def _finish(self, find) -> None:
+    def _finish(self, find, quality: str = QUALITIES[0]) -> None:
+        if quality not in QUALITIES:
+            raise ValueError(f"--quality must be {' or '.join(QUALITIES)}, got {quality!r}")
         found: Found = find()
         problems = check_studies(found)
         if not found.studies and not problems:
-            raise ValueError("nothing found")
+            raise ValueError("no labelled study was found in that folder")
         print_problems(problems)
         bad = {problem.study for problem in problems}
         if problems and not self._leave_out_bad:
@@ -110,6 +114,12 @@ class Prepare:
             counts = ", ".join(f"{name} {count}" for name, count in sorted(count_labels(entries).items()))
             low = sum(entry.quality == "low" for entry in entries)
             print(f"{section}: {len(entries)} studies, {low} of low quality{': ' + counts if counts else ''}")
+        for section in ("training", "validation"):
+            if not sections[section]:
+                print(
+                    f"no study fell to {section}, which a run needs: set another --validation_share, "
+                    f"or move entries in {path}"
+                )
         print(f"{len(found.studies) - len(kept)} of {len(found.studies)} studies left out; wrote {path}")
 
 

@@ -91,6 +91,14 @@ def test_training_makes_no_phantoms_where_somebodys_own_list_lies(tmp_path):
     assert _are_made_here(write_data_list(tmp_path / "runs" / "data_list.json", {"training": [phantom]}), 0)
 
 
+def test_training_makes_no_phantoms_among_somebodys_own_files(tmp_path):
+    (tmp_path / "imagesTr").mkdir()
+    (tmp_path / "dataset.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"holds dataset\.json, imagesTr and no data_list\.json: .*prepare\.py"):
+        phantom_cohort(tmp_path, 1, validation=0, seed=0)
+    assert not list(tmp_path.glob("phantom_*"))
+
+
 @pytest.mark.parametrize("other", [{"seed": 3}, {"voxel_size_mm": TINY}])
 def test_training_makes_no_phantoms_over_those_of_another_recipe(tmp_path, other):
     made = {"seed": 0, "lesion_count": None, "voxel_size_mm": None, "region_mm": 60.0} | other

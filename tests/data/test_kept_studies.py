@@ -215,3 +215,21 @@ def test_entries_without_a_target_are_passed_over_and_named(entry, tmp_path, cap
     assert len(load_studies([path], "training", SETTINGS)) == 2
     with pytest.raises(ValueError, match="none of the 1 validation entries names a lesion"):
         load_studies([path], "validation", SETTINGS, only_lesions=True)
+
+
+def test_one_list_is_a_list_and_an_empty_section_is_told_before_any_image_is_read(data_list, reads):
+    assert len(load_studies(str(data_list), "training", SETTINGS)) == 1
+    reads.clear()
+    with pytest.raises(ValueError, match=f"no validation entries in {data_list}"):
+        load_studies(data_list, "training", SETTINGS, needed=["validation"])
+    assert reads == []
+
+
+def test_a_study_without_suv_is_named(tmp_path, caplog):
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[2:9, 2:9, 2:9] = 1
+    uptake = 5000 * (1 + np.random.default_rng(0).random(labels.shape, np.float32))
+    image = save(uptake, tmp_path / "suv.nii.gz")
+    load = LoadStudy(SETTINGS)
+    load(Entry(image, save(labels, tmp_path / "labels.nii.gz"), NAMES))
+    assert f"{image} has no SUV, and is trained on by an estimate: " in caplog.text

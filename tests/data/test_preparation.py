@@ -153,6 +153,18 @@ def test_an_unclear_channel_is_asked_for(nnunet):
     assert len(find_nnunet(nnunet, channel=1).studies) == 3
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"patient": "fdg_["}, r"patient must be a regular expression, got 'fdg_\[': unterminated"),
+        ({"channel": "PET"}, "channel must be a number, as 1 in case_0001.nii.gz, got 'PET'"),
+    ],
+)
+def test_an_option_that_cannot_be_is_named(nnunet, options, message):
+    with pytest.raises(ValueError, match=message):
+        find_nnunet(nnunet, **options)
+
+
 def test_every_problem_is_named(nnunet):
     save(nnunet / "labelsTr" / "empty.nii.gz", labels())
     save(nnunet / "imagesTr" / "empty_0001.nii.gz", uptake())
@@ -299,4 +311,20 @@ def test_the_script_writes_nothing_where_something_is_wrong_unless_told(repo, nn
     written = prepare(repo, *arguments, "--leave_out_bad")
     assert written.returncode == 0, written.stderr
     assert "training: 3 studies, 0 of low quality: lesion 3, liver 3" in written.stdout
+    assert "no study fell to validation, which a run needs: set another --validation_share" in written.stdout
     assert len(read_data_list(tmp_path / "out" / "data_list.json").training) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--quality", "expert"), "--quality must be high or low, got 'expert'"),
+        (("--validation_share", "1.5"), "shares"),
+    ],
+)
+def test_the_script_reads_no_cohort_for_an_option_that_cannot_be(repo, nnunet, option, message):
+    refused = prepare(repo, "nnunet", "--folder", nnunet, *option)
+    assert refused.returncode == 1
+    assert message in refused.stderr
+    assert "checking" not in refused.stderr

@@ -147,9 +147,14 @@ class SegAnyPETApp(MONAILabelApp):
         return sample
 
     def _keep_scores_fresh(self) -> None:
-        """Score what has no score of the weights in force, in the background, where nothing is being scored."""
+        """Score what has no score of the weights in force, in the background, where nothing is being scored.
+
+        A reader is given a study also where the folder takes no scores.
+        """
         store = self.datastore()
         if not self._auto_update_scoring or not isinstance(store, StudyStore) or processes("scoring"):
+            return
+        if not store.is_writable():
             return
         if to_score(store, self.scores.known(), self.weights.segmenter().weights_hash):
             AsyncTask.run("scoring", request={"method": "uncertainty"})

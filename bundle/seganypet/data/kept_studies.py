@@ -29,10 +29,11 @@ IN_ONE_FILE = (".nrrd", ".mha")
 
 
 def load_studies(
-    data_lists: Sequence[str | Path],
+    data_lists: str | Path | Sequence[str | Path],
     section: str,
     settings: NetworkSettings,
     *,
+    needed: Sequence[str] = (),
     leave_out: Collection[str] = (),
     only_lesions: bool = False,
     cache_dir: str | Path | None = None,
@@ -41,9 +42,10 @@ def load_studies(
     """The studies of one section of some data lists, each read once.
 
     Args:
-        data_lists: JSON files, see `seganypet.data.data_list`.
+        data_lists: JSON files, or one, see `seganypet.data.data_list`.
         section: "training", "validation" or "test".
         settings: of the weights to train.
+        needed: sections that must hold an entry, too: reading this one may take an hour before another is looked at.
         leave_out: label names that are no targets.
         only_lesions: take lesion labels alone.
         cache_dir: folder that keeps them, for this run and later ones, see `StudyCache`; None keeps them in memory.
@@ -56,9 +58,12 @@ def load_studies(
         FileNotFoundError, ValueError: as `read_data_list`; or a section without an entry in any list, or without one
             that names a target. Entries that name none are passed over with a warning.
     """
-    entries = [entry for path in data_lists for entry in read_data_list(path)[section]]
-    if not entries:
-        raise ValueError(f"no {section} entries in {', '.join(map(str, data_lists))}")
+    files = [data_lists] if isinstance(data_lists, str | Path) else list(data_lists)
+    lists = [read_data_list(path) for path in files]
+    for name in (section, *needed):
+        if not any(one[name] for one in lists):
+            raise ValueError(f"no {name} entries in {', '.join(map(str, files)) or 'no data list'}")
+    entries = [entry for one in lists for entry in one[section]]
     load = LoadStudy(settings, leave_out, only_lesions=only_lesions)
     named = [entry for entry in entries if load.names(entry)]
     if len(named) < len(entries):

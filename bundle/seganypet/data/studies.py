@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from seganypet.data.targets import Target, is_lesion, names_of, split_targets
 from seganypet.networks.settings import NetworkSettings
 from seganypet.pet import read_pet
 
+logger = logging.getLogger(__name__)
 HIGHEST_SUV = 1e4  # an injection site may be hotter than float16 holds
 
 
@@ -82,6 +84,10 @@ class LoadStudy(Transform):
         grid = WorkingGrid(volume.shape, np.asarray(volume.affine, dtype=float), self.settings.spacing_mm)
         uptake = grid.turn(volume.voxels)
         if not volume.suv_known:  # float16 holds no Bq/mL; z-scores do not see the factor
+            assert volume.suv_provenance is not None
+            logger.warning(
+                "%s has no SUV, and is trained on by an estimate: %s", entry.image, volume.suv_provenance.reason
+            )
             uptake = uptake * estimate_suv_factor(uptake)
         names = self.names(entry)
         target_map, targets = split_targets(grid.turn(labels.astype(np.int32)), names)

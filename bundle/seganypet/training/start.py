@@ -70,6 +70,9 @@ def phantom_cohort(folder: str | Path, count: int, *, validation: int, seed: int
         count: phantoms in all.
         validation: how many of them are for validation.
         seed: of the cohort.
+
+    Raises:
+        ValueError: somebody's own files lie in the folder, and no data list.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     own = Path(folder) / "data_list.json"
@@ -77,7 +80,18 @@ def phantom_cohort(folder: str | Path, count: int, *, validation: int, seed: int
         if own.is_file() and not _are_made_here(own, seed):
             logger.info("the data list %s is trained on as it is", own)
             return own
+        theirs = sorted(file.name for file in Path(folder).iterdir() if not _is_of_a_cohort(file))
+        if theirs and not own.is_file():
+            raise ValueError(
+                f"{folder} holds {', '.join(theirs[:3])} and no {own.name}: write one by scripts/prepare.py and name "
+                "it by --data_lists, or name another --dataset_dir for phantoms"
+            )
         return write_cohort(folder, count, seed, validation=validation)
+
+
+def _is_of_a_cohort(file: Path) -> bool:
+    """Whether `phantom_cohort` leaves such a file, killed before its list was written, or a desktop a hidden one."""
+    return bool(PHANTOM.fullmatch(file.name)) or file.name.startswith(".")
 
 
 def _are_made_here(data_list: Path, seed: int) -> bool:

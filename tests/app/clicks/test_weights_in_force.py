@@ -88,3 +88,14 @@ def test_a_server_starts_from_what_training_published_unless_weights_are_given(t
     broken = Weights(given, **options)
     assert broken.path == given
     assert "does not load" in broken.info()["problem"]
+
+
+def test_what_was_published_while_nobody_clicked_is_in_force_where_somebody_waits_for_it(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(weights_module, "LOOK_EVERY_S", 1e6)
+    given, trained = save_everything_network(tmp_path / "given.pt", seed=0), tmp_path / "trained" / "model.pt"
+    weights = Weights(given, torch.device("cpu"), cache_bytes=10**8, trained=trained)
+    save_everything_network(trained, seed=1)
+    assert weights.path == given
+    assert weights.take_up() == trained
+    trained.unlink()  # taken back
+    assert weights.take_up() == given

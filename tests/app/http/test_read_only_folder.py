@@ -76,6 +76,10 @@ def test_a_read_only_folder_is_read_and_stays_as_it_is(read_only_server):
         seg = requests.get(f"{study}/series/{series[1]['0020000E']['Value'][0]}", timeout=60)
         assert seg.status_code == 200
         assert b"spleen" in seg.content
+    for strategy in ("first", "random", "uncertainty", "diversity"):  # though none can be scored anew
+        answer = requests.post(f"{url}/activelearning/{strategy}", json={}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["id"] in ("ann", "block")
     saved = requests.put(
         f"{url}/datastore/label?image=ann&tag=final",
         data={"params": json.dumps(LABEL)},

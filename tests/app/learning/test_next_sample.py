@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cProfile
 import json
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import requests
 import torch
 from fastapi import HTTPException
 from learning_studies import OneSeriesArchive
@@ -169,6 +171,35 @@ def test_scoring_leaves_scores_until_the_weights_change(store, weights, tmp_path
     done = score(store, weights, monkeypatch, weights_in_force=str(other))
     assert done["weights"] != weights.segmenter().weights_hash
     assert (done["scored"], len(done["problems"])) == (2, 1)  # of a labelled study only its features are asked
+
+
+def test_what_could_not_be_read_is_scored_once_it_is_there(store, weights, monkeypatch):
+    whole = (store.root / "d.nii.gz").read_bytes()
+    (store.root / "d.nii.gz").write_bytes(whole[:100])  # being copied
+    assert list(score(store, weights, monkeypatch)["problems"]) == ["d"]
+    assert score(store, weights, monkeypatch) == {
+        "weights": weights.segmenter().weights_hash,
+        "scored": 0,
+        "problems": {},
+    }
+    (store.root / "d.nii.gz").write_bytes(whole)
+    os.utime(store.root / "d.nii.gz", ns=(1, 1))  # as rsync does, with the time of where it came from
+    assert score(store, weights, monkeypatch)["scored"] == 1
+    assert Scores(store).known()["d"]["score"] is not None
+
+
+def test_an_archive_that_did_not_answer_is_asked_again(tmp_path, weights, monkeypatch):
+    archive = OneSeriesArchive(tmp_path / "archive")
+    store = ArchiveStore(archive, tmp_path / "cache", Volumes(2**30))
+    fetch = archive.fetch
+
+    def away(*_, **__):
+        raise requests.ConnectionError("away")
+
+    monkeypatch.setattr(archive, "fetch", away)
+    assert list(score(store, weights, monkeypatch, fetch=True)["problems"]) == [archive.series.uid]
+    monkeypatch.setattr(archive, "fetch", fetch)
+    assert score(store, weights, monkeypatch, fetch=True)["scored"] == 1
 
 
 def test_a_series_that_is_not_here_is_scored_where_it_may_be_fetched(tmp_path, weights, monkeypatch):

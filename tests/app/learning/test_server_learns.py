@@ -36,8 +36,8 @@ def server(tmp_path_factory, phantoms) -> Iterator[Server]:
     )
 
 
-def train(server: Server, params: dict | None = None) -> requests.Response:
-    return requests.post(f"{server.url}/train/{MODEL}", json=params or {}, timeout=60)
+def train(server: Server, params: dict | None = None, **query: bool) -> requests.Response:
+    return requests.post(f"{server.url}/train/{MODEL}", params=query, json=params or {}, timeout=60)
 
 
 def task(server: Server) -> dict:
@@ -76,6 +76,9 @@ def test_from_the_next_sample_to_better_weights(server, phantoms):
     bad = train(server, {"max_epochs": "many"})
     assert bad.status_code == 400
     assert "max_epochs" in bad.json()["detail"]
+    bad = train(server, {"gpus": 1})  # MONAI Label takes text alone
+    assert bad.status_code == 400
+    assert "gpus must be text" in bad.json()["detail"]
 
     assert train(server, QUICK).status_code == 200
     assert train(server, QUICK).status_code == 429
@@ -125,6 +128,7 @@ def test_from_the_next_sample_to_better_weights(server, phantoms):
 def test_stopping_ends_every_process_and_leaves_the_weights(server, phantoms):
     before = server.client.info()["models"][MODEL]["weights"]["hash"]
     assert train(server, {**QUICK, "max_epochs": 1000}).status_code == 200
+    assert train(server, QUICK, enqueue=True).json()["status"] == "SUBMITTED"
     end = time.monotonic() + 200
     while not run_processes(phantoms):
         assert time.monotonic() < end, task(server)
@@ -132,5 +136,8 @@ def test_stopping_ends_every_process_and_leaves_the_weights(server, phantoms):
     time.sleep(5)
     assert requests.delete(f"{server.url}/train/", timeout=60).status_code == 200
     assert psutil.wait_procs(run_processes(phantoms), timeout=20)[1] == []
-    assert task(server)["status"] == "STOPPED"
+    assert [one["status"] for one in requests.get(f"{server.url}/train/?all=true", timeout=60).json()[-2:]] == [
+        "STOPPED",
+        "STOPPED",
+    ]
     assert server.client.info()["models"][MODEL]["weights"]["hash"] == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -20,6 +21,11 @@ from lib.learning.training_run import run_training
 print("ready", flush=True)
 run_training(Path({bundle!r}), Path({folder!r}), {{}}, lambda line: None)
 """
+SAYS = {
+    "imports": ["$import json"],
+    "said": "$dict(run_dir=@run_dir, weights=@weights, data_lists=@data_lists)",
+    "training": ["$json.dump(@said, open(@run_dir + '/report.json', 'w'))"],
+}
 STAYS = '{"imports": ["$import time"], "training": ["$time.sleep(600)"]}'
 
 
@@ -29,6 +35,19 @@ def test_a_failed_run(repo, tmp_path):
     with pytest.raises(TrainingFailedError, match=r"exit code 1; the end of .*run.log:\n(.|\n)*nowhere.json") as failed:
         run_training(repo / "bundle", tmp_path, {"data_lists": ["nowhere.json"]}, said.append)
     assert said[-1] == (tmp_path / "run.log").read_text().splitlines()[-1] == str(failed.value).splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_paths_reach_a_run_as_they_are(tmp_path):
+    folder = tmp_path / "PET #2 of ann@clinic's"
+    (folder / "configs").mkdir(parents=True)
+    (folder / "configs" / "train.json").write_text(json.dumps(SAYS))
+    overlay = {"weights": folder / "model.pt", "data_lists": [folder / "list.json"]}
+    assert run_training(folder, folder, overlay, print) == {
+        "run_dir": str(folder),
+        "weights": str(folder / "model.pt"),
+        "data_lists": [str(folder / "list.json")],
+    }
 
 
 @pytest.mark.slow

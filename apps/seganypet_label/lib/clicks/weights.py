@@ -83,6 +83,18 @@ class Weights:
         """The file of the weights in force."""
         return self._in_force[1]
 
+    def take_up(self) -> Path:
+        """The file of the weights in force once a file that changed has been loaded, or has failed to: waits for that.
+
+        Whoever only answers clicks need not wait: while nobody clicks, nobody looks at the files.
+        """
+        self._wait()
+        with self._lock:
+            self._looked = float("-inf")
+        self._follow_file()
+        self._wait()
+        return self.path
+
     @property
     def problem(self) -> str:
         """What is wrong with the files that are watched, "" if nothing."""
@@ -103,6 +115,11 @@ class Weights:
             "device": str(segmenter.device),
             "problem": self.problem,
         }
+
+    def _wait(self) -> None:
+        loading = self._loading
+        if loading is not None:
+            loading.join()
 
     def _follow_file(self) -> None:
         """Start loading a file that changed."""

@@ -46,7 +46,7 @@ from lib.http.guard import LOOPBACK, Guard, refused
 from lib.http.infer_route import infer
 from lib.http.tokens import accept_valid_tokens, note_reader
 from lib.http.watch import Watch, quiet_access_log
-from lib.learning.task_processes import refuse_unknown_tasks
+from lib.learning.task_processes import look_after_tasks
 from seganypet.pet import PetReadError
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def harden(app: FastAPI, origins: tuple[str, ...] = ()) -> None:
         origins: of pages that may call it besides its own and those of this machine, as `AppSettings.origins`.
     """
     accept_valid_tokens()
-    refuse_unknown_tasks()
+    look_after_tasks()
     prefix = settings.MONAI_LABEL_API_STR
     routes = app.router.routes
     _put_first(app, prefix)

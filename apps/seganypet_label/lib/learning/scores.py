@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from monailabel.interfaces.exception import ImageNotFoundException
+
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import StudyStore
 from lib.store.kept_files import PRIVATE, keep
@@ -74,8 +76,9 @@ def to_score(
 ) -> list[str]:
     """Studies without a score of these weights, those without a final label first, by name.
 
-    A labelled study's features are all that is asked of it, and they do not depend on weights. A series of an archive
-    that is not here counts only where it may be fetched: scoring must not bring a whole archive here.
+    A labelled study's features are all that is asked of it, and they do not depend on weights. One that could not be
+    read counts again once its files have changed: it may still have been copied. A series of an archive that is not
+    here counts only where it may be fetched: scoring must not bring a whole archive here.
 
     Args:
         store: the studies.
@@ -88,9 +91,26 @@ def to_score(
     for study in sorted(store.list_images(), key=lambda study: (study not in unlabelled, study)):
         score = scores.get(study, {})
         known = score.get("weights") == weights if study in unlabelled else "weights" in score
+        if "problem" in score and score.get("files") != files_of(store, study):
+            known = False
         if not known and (fetch or _is_here(store, study)):
             found.append(study)
     return found
+
+
+def files_of(store: StudyStore, study: str) -> list[int] | None:
+    """Nanoseconds of the newest of a study's files and the bytes of all; None of an archive's and where none is there.
+
+    What changes an archive's series has it fetched again.
+    """
+    if isinstance(store, ArchiveStore):
+        return None
+    try:
+        path, _ = store.source(study)
+        states = [file.stat() for file in (path.iterdir() if path.is_dir() else [path])]
+    except (OSError, ImageNotFoundException):
+        return None
+    return [max((state.st_mtime_ns for state in states), default=0), sum(state.st_size for state in states)]
 
 
 def _is_here(store: StudyStore, study: str) -> bool:

@@ -17,7 +17,7 @@ from monailabel.interfaces.exception import MONAILabelException
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from lib.clicks.weights import Weights
-from lib.learning.scores import Scores, keep_score, to_score
+from lib.learning.scores import Scores, files_of, keep_score, to_score
 from lib.learning.train_task import WEIGHTS_IN_FORCE
 from lib.learning.training_run import NICENESS
 from lib.store.bad_request import BadRequest
@@ -67,12 +67,17 @@ class UncertaintyScoring(ScoringMethod):
         studies = to_score(self._store, Scores(self._store).known(), segmenter.weights_hash, fetch=fetch)
         problems = {}
         for number, study in enumerate(studies, start=1):
+            files = files_of(self._store, study)  # before they are read: what is copied meanwhile is read again
             try:
                 volume = self._store.volume(study)
                 score = score_study(segmenter, volume, asked=study in unlabelled, budget_s=seconds_per_study)
-            except (ValueError, OSError, MONAILabelException, HTTPException, requests.RequestException) as error:
+            except requests.RequestException as error:  # says nothing of the study: it is asked for again
+                problems[study] = str(error)
+                print(f"{number} of {len(studies)}, {study}: {error}", flush=True)
+                continue
+            except (ValueError, OSError, MONAILabelException, HTTPException) as error:
                 problems[study] = getattr(error, "msg", "") or str(error)
-                score = {"score": None, "problem": problems[study]}
+                score = {"score": None, "problem": problems[study], "files": files}
             segmenter.clear()
             keep_score(self._store, study, {**score, "weights": segmenter.weights_hash, "ts": int(time.time())})
             print(f"{number} of {len(studies)}, {study}: {score.get('problem') or score['score']}", flush=True)

@@ -188,10 +188,10 @@ def _overlay(settings: TrainSettings, data: TrainingData, start: Path, folder: P
     validated = min(settings.windows, VALIDATION_WINDOWS) // len(judged_on)
     return {
         "device": f"$torch.device({device!r})",
-        "weights": str(start),
-        "data_lists": [str(data_list)],
+        "weights": start,
+        "data_lists": [data_list],
         "leave_out": [],
-        "cache_dir": str(folder / "prepared"),
+        "cache_dir": folder / "prepared",
         "strategy": settings.strategy,
         "epochs": settings.max_epochs,
         "windows_per_study": windows,

@@ -33,14 +33,14 @@ def run_training(bundle: Path, folder: Path, overlay: Mapping[str, Any], say: Ca
     Args:
         bundle: the bundle's folder.
         folder: of the run; gets overlay.json, run.log and what the run writes.
-        overlay: what the run changes in train.json.
+        overlay: what the run changes in train.json; files and folders are Paths, which the run reads as they are.
         say: told each line of the run, of progress bars one in a while.
 
     Raises:
         TrainingFailedError: it did not end well.
     """
     settings = folder / "overlay.json"
-    settings.write_text(json.dumps({**overlay, "run_dir": str(folder)}, indent=1))
+    settings.write_text(json.dumps({**overlay, "run_dir": folder}, indent=1, default=_as_it_is))
     configs = [str(bundle / "configs" / "train.json"), str(settings)]
     command = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", str(configs)]
     last: deque[str] = deque(maxlen=LAST_LINES)
@@ -80,6 +80,11 @@ def run_training(bundle: Path, folder: Path, overlay: Mapping[str, Any], say: Ca
         raise TrainingFailedError(f"training ended with exit code {code}; the end of {folder / LOG}:\n{end}")
     report: dict[str, Any] = json.loads((folder / REPORT).read_text())
     return report
+
+
+def _as_it_is(path: Path) -> str:
+    """A path for a MONAI config, which takes "#" in a text for "::" and in an expression "@" for another item."""
+    return "$" + repr(str(path)).replace("#", r"\x23").replace("@", r"\x40")
 
 
 def _in_the_child() -> Callable[[], None]:

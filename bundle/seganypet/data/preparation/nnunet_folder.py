@@ -39,8 +39,15 @@ def find_nnunet(
     Raises:
         FileNotFoundError: no dataset.json, or no file at `splits`.
         ValueError: it is not nnU-Net's, or does not say which channel is the PET; or `splits` is not nnU-Net's, or has
-            no such fold; or a fold without `splits`.
+            no such fold; or a fold without `splits`; or a channel that is no number, or a `patient` that is no regular
+            expression.
     """
+    if channel is not None and not isinstance(channel, int):
+        raise ValueError(f"channel must be a number, as 1 in case_0001.nii.gz, got {channel!r}")
+    try:
+        name_of_patient = re.compile(patient) if patient else None
+    except re.error as error:
+        raise ValueError(f"patient must be a regular expression, got {patient!r}: {error}") from None
     folder = Path(folder)
     description = _read_description(folder / "dataset.json")
     number = _pet_channel(description, folder) if channel is None else channel
@@ -63,8 +70,8 @@ def find_nnunet(
             else:
                 here = present_names(masks[case], names, case, found)
                 entry = Entry(cases[case], masks[case], here, quality)
-                group = re.search(patient, case) if patient else None
-                if patient and group is None:
+                group = name_of_patient.search(case) if name_of_patient else None
+                if name_of_patient and group is None:
                     found.report(case, f"its name does not match {patient!r}, which should name its patient")
                 place = split.section_of(case) if split is not None and section is None else section
                 found.studies.append(FoundStudy(case, group.group() if group else case, entry, place))
