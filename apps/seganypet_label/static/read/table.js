@@ -52,10 +52,13 @@ export class Table {
       return; // a name is being written
     }
     const focus = document.activeElement?.dataset?.key;
+    const { selectionStart: from, selectionEnd: to } = document.activeElement || {}; // of a name
     this.body.replaceChildren(...findings.list.flatMap((one) => this.#rows(one, findings, unavailable)));
     this.#drawTotals(findings, total);
-    if (focus) {
-      this.body.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
+    const focused = focus && this.body.querySelector(`[data-key="${CSS.escape(focus)}"]`);
+    if (focused) {
+      focused.focus();
+      focused.matches(".name") && focused.setSelectionRange(from, to);
     }
     if (this.shownId !== findings.activeId) {
       this.shownId = findings.activeId;
