@@ -80,6 +80,18 @@ def test_what_is_pressed_after_a_name_was_typed_is_done(reading, clean):
     assert page.page.evaluate("() => seganypet.allHidden") is False
 
 
+def test_a_name_that_is_being_written_is_not_left_without_a_word(reading, browser, clean):
+    page = reading("ann")
+    page.draw("lesion 1", (24, 36, 29), 2)
+    page.key("Control+s")
+    page.wait_for_word("Saved: lesion 1")
+    asked: list[str] = []
+    browser.on("dialog", lambda dialog: asked.append(dialog.type))
+    page.page.locator("#findings input.name").press_sequentially("thigh ")
+    browser.reload()
+    assert asked == ["beforeunload"]
+
+
 def test_what_is_typed_goes_where_a_name_was_selected(reading):
     page = reading("ann")
     page.draw("lesion 1", (24, 36, 29), 2)

@@ -31,6 +31,7 @@ export function listen(reading) {
     .querySelectorAll("button")
     .forEach((one) => one.addEventListener("click", () => reading.keeping.export(one.dataset.format)));
   window.addEventListener("beforeunload", (event) => {
+    document.activeElement?.blur(); // a name that is being written counts
     if (reading.findings.list.some((one) => reading.findings.state(one) !== "saved" && one.prompts.length)) {
       event.preventDefault();
     }
