@@ -6,8 +6,8 @@
 
 PATH is a NIfTI file or a DICOM folder; clicks are voxel indices (i, j, k) as nibabel indexes the volume. Each study's
 folder under --output gets a NIfTI mask per label, where the study is DICOM a DICOM SEG and an SR with its measures,
-picture.png, and answer.json with volume, SUV measures, where the SUV came from, and seconds. Another --label of the study goes beside those that are
-there. A list is
+picture.png, and answer.json with volume, SUV measures, where the SUV came from, and seconds. Another --label of the
+study goes beside those that are there. A list is
 [{"image": PATH, "label_name": "liver", "clicks": [{"ijk": [120, 80, 45], "positive": true}]}, …], paths relative to it;
 run again, it goes on where it stopped.
 """

@@ -80,6 +80,35 @@ def test_what_is_pressed_after_a_name_was_typed_is_done(reading, clean):
     assert page.page.evaluate("() => seganypet.allHidden") is False
 
 
+def test_a_name_that_is_being_written_is_not_left_without_a_word(reading, browser, clean):
+    page = reading("ann")
+    page.draw("lesion 1", (24, 36, 29), 2)
+    page.key("Control+s")
+    page.wait_for_word("Saved: lesion 1")
+    asked: list[str] = []
+    browser.on("dialog", lambda dialog: asked.append(dialog.type))
+    page.page.locator("#findings input.name").press_sequentially("thigh ")
+    browser.reload()
+    assert asked == ["beforeunload"]
+
+
+def test_what_is_typed_goes_where_a_name_was_selected(reading):
+    page = reading("ann")
+    page.draw("lesion 1", (24, 36, 29), 2)
+    page.draw("lesion 2", OTHER, 2)
+    box = page.page.locator("#findings input.name").first.bounding_box()
+    page.page.mouse.dblclick(box["x"] + 20, box["y"] + 10)  # in a row that was not selected
+    page.page.keyboard.type("node")
+    page.page.keyboard.press("Enter")
+    assert list(page.states()) == ["node 1", "lesion 2"]
+    page.page.locator("[data-key='2 colour']").focus()
+    page.page.keyboard.press("Tab")  # selects the name
+    page.page.evaluate("() => seganypet.changed()")  # as an answer does that comes meanwhile
+    page.page.keyboard.type("spleen")
+    page.page.keyboard.press("Enter")
+    assert list(page.states()) == ["node 1", "spleen"]
+
+
 def test_undo_takes_no_colour_and_no_hiding_back(reading):
     page = reading("ann")
     page.draw("a", (24, 36, 29), 2)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from reading_page import ReadingPage
 
 SHAPE = (75, 75, 60)  # of `ann`
@@ -169,3 +173,48 @@ def test_a_click_waits_while_the_login_has_run_out(reading, login):
     page.answered(1)
     assert page.mask(SHAPE)[BALL]
     assert page.page.locator("#banner").is_hidden()
+
+
+@contextlib.contextmanager
+def answered_with(page: ReadingPage, address: str, head: str, body: bytes) -> Iterator[None]:
+    """What the page asks at an address gets these bytes, and then the connection ends."""
+
+    class Answer(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + body)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page.page.route(address, lambda route: route.continue_(url=f"http://127.0.0.1:{server.server_address[1]}/"))
+        yield
+        page.page.unroute(address)
+        server.shutdown()
+
+
+def test_a_click_whose_answer_breaks_off_is_sent_again(reading):
+    page = reading("ann")
+    with answered_with(page, "**/infer/**", "Content-Type: application/json\r\nContent-Length: 5000", b'{"mask": {'):
+        page.click(0, BALL)
+        page.page.wait_for_selector("#banner:not([hidden])")
+        assert "What you click is kept" in page.page.inner_text("#banner")
+    page.answered(1)
+    assert page.mask(SHAPE)[BALL]
+    assert page.page.locator("#banner").is_hidden()
+
+
+def test_a_study_whose_voxels_break_off_is_loaded_again(reading, reading_server):
+    page = reading("coded")
+    with answered_with(page, "**/voxels", "Content-Length: 5000", b"xx"):
+        page.page.goto(f"{reading_server.url}/read/ann")
+        page.page.wait_for_selector("#banner:not([hidden])")
+    page.page.wait_for_selector("body[data-ready=all]", timeout=60_000)
+    assert page.page.locator("#banner").is_hidden()
+
+
+def test_a_study_is_shown_where_a_proxy_does_not_say_how_long_it_is(reading, reading_server):
+    page = reading("coded")
+    voxels = requests.get(f"{reading_server.url}/read/ann/voxels", timeout=60).content
+    with answered_with(page, "**/voxels", "Connection: close", voxels):
+        page.open(f"{reading_server.url}/read/ann")
+    assert page.page.evaluate("() => seganypet.voxels.length") == len(voxels) / 2

@@ -30,6 +30,7 @@ HELP = (
     ("← →, Shift-↑ ↓", "move the crosshair in that view"),
     ("Enter, Alt-Enter", "click at the crosshair"),
     ("Ctrl-wheel, + −", "zoom"),
+    ("Two fingers", "on a screen as on a trackpad: apart zooms, up and down goes through the slices"),
     ("Drag", "pan; on the MIP: turn the patient"),
     ("Right-drag up and down", "upper end of the SUV window"),
     ("W", "next SUV window"),

@@ -210,7 +210,7 @@ class ArchiveStore(StudyStore):
             self._intake.forgo(label_id)
 
     def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
-        """Keep a label here, and send a final one to the archive as a DICOM SEG with a segment per target, and their SR.
+        """Keep a label here, and send a final one to the archive as a DICOM SEG of its targets, and their SR.
 
         Raises:
             HTTPException: 502 where no SEG can be made of it or the archive does not take it; the label is kept here

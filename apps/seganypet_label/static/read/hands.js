@@ -1,6 +1,7 @@
 // What the reader's hands do: mouse on the views, keys, buttons.
 
 import { at } from "./page_parts.js";
+import { TwoFingers } from "./touch.js";
 
 const STILL = 4; // pixels that a click may move
 const TURN_MS = 120;
@@ -31,6 +32,7 @@ export function listen(reading) {
     .querySelectorAll("button")
     .forEach((one) => one.addEventListener("click", () => reading.keeping.export(one.dataset.format)));
   window.addEventListener("beforeunload", (event) => {
+    document.activeElement?.blur(); // a name that is being written counts
     if (reading.findings.list.some((one) => reading.findings.state(one) !== "saved" && one.prompts.length)) {
       event.preventDefault();
     }
@@ -40,6 +42,14 @@ export function listen(reading) {
 function listenToView(reading, view) {
   const { canvas } = view;
   let down = null;
+  const fingers = new TwoFingers(
+    (factor, middle) => (view.zoomBy(factor, middle), reading.redraw()),
+    (pixels) => scroll(reading, view, pixels),
+  );
+  const letGo = (keeps) => {
+    down?.paints && reading.paintEnds(keeps);
+    down = null;
+  };
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   for (const comes of ["pointerenter", "focus"]) {
     canvas.addEventListener(comes, () => {
@@ -50,6 +60,10 @@ function listenToView(reading, view) {
     canvas.setPointerCapture(event.pointerId);
     canvas.focus({ preventScroll: true });
     reading.lastView = view;
+    if (fingers.begin(event)) {
+      letGo(down?.moved); // a stroke that was drawn stays, a dab was none
+      return;
+    }
     down = { x: event.clientX, y: event.clientY, button: event.button, moved: false, window: reading.window };
     const paints = (reading.tool === "brush" || reading.tool === "eraser") && event.button === 0 && !event.shiftKey;
     if (paints) {
@@ -59,7 +73,7 @@ function listenToView(reading, view) {
   });
   canvas.addEventListener("pointermove", (event) => {
     reading.tellUnder(view.voxelAt(event, reading.cross));
-    if (!down) {
+    if (fingers.move(event) || !down) {
       return;
     }
     const [dx, dy] = [event.clientX - down.x, event.clientY - down.y];
@@ -75,6 +89,7 @@ function listenToView(reading, view) {
     }
   });
   canvas.addEventListener("pointerup", (event) => {
+    fingers.end(event);
     const was = down;
     down = null;
     if (was?.paints) {
@@ -90,11 +105,9 @@ function listenToView(reading, view) {
       }
     }
   });
-  canvas.addEventListener("pointercancel", () => {
-    if (down?.paints) {
-      reading.paintEnds();
-    }
-    down = null;
+  canvas.addEventListener("pointercancel", (event) => {
+    fingers.end(event);
+    letGo(true);
   });
   canvas.addEventListener(
     "wheel",

@@ -321,12 +321,13 @@ export class Reading {
     return true;
   }
 
-  paintEnds() {
+  paintEnds(keeps = true) {
     const id = this.painting;
     this.painting = null;
-    if (this.brush.mask) {
+    if (keeps && this.brush.mask) {
       this.replaceMask(this.grid.pack(this.brush.mask), id);
     }
+    this.redraw();
   }
 
   /** Take back the click whose mark lies under the pointer. */

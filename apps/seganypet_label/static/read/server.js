@@ -23,43 +23,44 @@ export class Server {
   }
 
   get(part) {
-    return this.#ask(() => fetch(`/read/${this.study}/${part}`)).then((answer) => answer.json());
+    return this.#ask(() => fetch(`/read/${this.study}/${part}`));
   }
 
   post(part, body) {
-    return this.#ask(() => this.#send(part, body)).then((answer) => answer.json());
+    return this.#ask(() => this.#send(part, body));
   }
 
   /** @returns {Promise<Blob>} a file of the findings */
   export(kind, findings) {
-    return this.#ask(() => this.#send(`export/${kind}`, { findings, reader: this.reader })).then((answer) => answer.blob());
+    return this.#ask(() => this.#send(`export/${kind}`, { findings, reader: this.reader }), (answer) => answer.blob());
   }
 
   /** The mask and the numbers of some prompts. */
-  async click(model, label, prompts) {
+  click(model, label, prompts) {
     const params = { prompts, label, result_bits: true, last_mask: false, client_id: this.reader };
     const form = new URLSearchParams({ params: JSON.stringify(params) });
     const address = `/infer/${model}?image=${this.study}&output=json`;
     const headers = this.#shown();
-    return (await this.#ask(() => fetch(address, { method: "POST", headers, body: form }))).json();
+    return this.#ask(() => fetch(address, { method: "POST", headers, body: form }));
   }
 
   /** Bytes, told as they come. */
-  async bytes(part, progress) {
-    const answer = await this.#ask(() => fetch(`/read/${this.study}/${part}`, { headers: this.#shown() }));
-    const length = Number(answer.headers.get("content-length"));
-    const content = new Uint8Array(length);
-    let at = 0;
-    for (const reader = answer.body.getReader(); ; ) {
-      const { done, value } = await reader.read();
-      if (done) {
-        break;
+  bytes(part, progress) {
+    const request = () => fetch(`/read/${this.study}/${part}`, { headers: this.#shown() });
+    return this.#ask(request, async (answer) => {
+      const length = Number(answer.headers.get("content-length")); // 0 where a proxy packs what it passes on
+      const parts = [];
+      let came = 0;
+      for (const reader = answer.body.getReader(); ; ) {
+        const { done, value } = await reader.read();
+        if (done) {
+          return new Blob(parts).arrayBuffer();
+        }
+        parts.push(value);
+        came += value.length;
+        progress(length ? Math.min(1, came / length) : 0);
       }
-      content.set(value, at);
-      at += value.length;
-      progress(at / length);
-    }
-    return content.buffer;
+    });
   }
 
   #shown() {
@@ -71,7 +72,8 @@ export class Server {
     return fetch(`/read/${this.study}/${part}`, { method: "POST", headers, body: JSON.stringify(body) });
   }
 
-  async #ask(request) {
+  /** @param {(answer: Response) => Promise<any>} read what is read of the answer; one that breaks off is none */
+  async #ask(request, read = (answer) => answer.json()) {
     for (;;) {
       let said = "The server does not answer. What you click is kept, and sent when it is back.";
       try {
@@ -84,8 +86,9 @@ export class Server {
             throw new Refusal(answer.status, why || `The server answered ${answer.status}.`);
           } // else a proxy says that the server is not there
         } else {
+          const content = await read(answer);
           this.tell("");
-          return answer;
+          return content;
         }
       } catch (error) {
         if (error instanceof Refusal) {

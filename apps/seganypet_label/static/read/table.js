@@ -27,6 +27,20 @@ export class Table {
     for (const ends of ["pointerup", "pointercancel", "contextmenu", "blur"]) {
       window.addEventListener(ends, () => this.held && this.#letGo());
     }
+    document.addEventListener("copy", (event) => this.#copy(event, table));
+  }
+
+  /** Rows that are selected go out in a line each, without what their buttons say; what is selected in a cell as it is. */
+  #copy(event, table) {
+    const selected = document.getSelection();
+    const around = selected.rangeCount ? selected.getRangeAt(0).commonAncestorContainer : null;
+    if (table.contains(around) && !(around.closest ? around : around.parentElement).closest("td, th")) {
+      const rows = [...table.rows].filter((row) => !row.matches(".second") && selected.containsNode(row, true));
+      const text = (one) => one.querySelector("input")?.value ?? one.textContent;
+      const lines = rows.map((row) => [...row.cells].slice(1).map(text).join("\t"));
+      event.clipboardData.setData("text/plain", lines.join("\n"));
+      event.preventDefault();
+    }
   }
 
   /** After what happens now, the click or the next control's focus. */
@@ -52,10 +66,13 @@ export class Table {
       return; // a name is being written
     }
     const focus = document.activeElement?.dataset?.key;
+    const { selectionStart: from, selectionEnd: to } = document.activeElement || {}; // of a name
     this.body.replaceChildren(...findings.list.flatMap((one) => this.#rows(one, findings, unavailable)));
     this.#drawTotals(findings, total);
-    if (focus) {
-      this.body.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
+    const focused = focus && this.body.querySelector(`[data-key="${CSS.escape(focus)}"]`);
+    if (focused) {
+      focused.focus();
+      focused.matches(".name") && focused.setSelectionRange(from, to);
     }
     if (this.shownId !== findings.activeId) {
       this.shownId = findings.activeId;
