@@ -9,10 +9,8 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import NoneType, UnionType
+from types import NoneType, TracebackType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
-
-import fire
 
 Target = Callable[..., Any] | Mapping[str, Callable[..., Any]]
 
@@ -22,6 +20,8 @@ def run(target: Target) -> None:
 
     Exits with 2 for a flag or argument that there is none of, 1 for a ValueError or OSError, 130 when interrupted.
     """
+    import fire  # here, so that where it is missing that is said in a line, too
+
     name, words = Path(sys.argv[0]).stem, sys.argv[1:]
     mistake = unknown_word(target, words)
     if mistake is not None:
@@ -101,3 +101,22 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*args, **kwargs)
 
     return call
+
+
+def _end_in_a_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What ends a script before `run` could answer it: Ctrl-C while it imports, a package that is not installed."""
+    name = Path(sys.argv[0]).stem
+    ours = {path.stem for path in Path(__file__).parent.iterdir()} | {"seganypet"}
+    if issubclass(kind, KeyboardInterrupt):
+        print(f"\n{name}: stopped", file=sys.stderr)
+    elif isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) not in ours:
+        print(
+            f"{name}: {sys.executable} has no {package}. `make .venv/installed` installs what is needed in .venv, "
+            "`make .venv/installed-dev` also what only tests, stress.py and benchmark.py need; run .venv/bin/python",
+            file=sys.stderr,
+        )
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _end_in_a_line

@@ -16,8 +16,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import command
 import torch
-from command import run
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
@@ -102,4 +102,4 @@ def _report(answer: dict, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(segment)
+    command.run(segment)

@@ -77,3 +77,25 @@ def test_mistakes_are_one_line(repo, tmp_path, words, code, said):
     assert done.returncode == code, done.stderr
     assert said.format(tmp_path) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("raise KeyboardInterrupt", "stopped"),
+        ("import no_such_package.part", "has no no_such_package. `make .venv/installed` installs"),
+    ],
+)
+def test_what_ends_a_script_while_it_imports_is_one_line(repo, raised, said):
+    done = subprocess.run(
+        [sys.executable, "-c", f"import command\n{raised}"], cwd=repo / "scripts", capture_output=True, text=True
+    )
+    assert done.returncode
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_module_of_ours_that_is_gone_keeps_its_traceback(repo):
+    code = "import command\nimport seganypet"
+    done = subprocess.run([sys.executable, "-c", code], cwd=repo / "scripts", capture_output=True, text=True)
+    assert "Traceback" in done.stderr
