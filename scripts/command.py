@@ -27,6 +27,8 @@ def run(target: Target) -> None:
     if mistake is not None:
         print(f"{name}: {mistake}", file=sys.stderr)
         sys.exit(2)
+    if inspect.isclass(target) and words in (["--help"], ["-h"]):  # of a class Fire tells the flags alone
+        print(f"{name} COMMAND <flags>; COMMAND --help tells its own flags. COMMAND is one of\n{_commands(target)}")
     try:
         fire.Fire(_with_checked_types(target), name=name)
     except (ValueError, OSError) as error:
@@ -73,6 +75,13 @@ def _options(target: Target, words: Iterable[str]) -> list[str]:
         chosen = [target]
     names = (name for one in chosen for name in inspect.signature(one).parameters if name != "self")
     return list(dict.fromkeys(names))
+
+
+def _commands(target: type) -> str:
+    """A line for each public method."""
+    methods = inspect.getmembers(target, inspect.isfunction)
+    found = {name: (method.__doc__ or "").partition("\n")[0] for name, method in methods if not name.startswith("_")}
+    return "\n".join(f"  {name:<{max(map(len, found))}}  {what}" for name, what in found.items())
 
 
 def _listed(options: Iterable[str]) -> str:

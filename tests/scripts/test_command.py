@@ -99,3 +99,10 @@ def test_a_module_of_ours_that_is_gone_keeps_its_traceback(repo):
     code = "import command\nimport seganypet"
     done = subprocess.run([sys.executable, "-c", code], cwd=repo / "scripts", capture_output=True, text=True)
     assert "Traceback" in done.stderr
+
+
+def test_help_names_the_commands_of_a_class(repo):
+    command = [sys.executable, "scripts/prepare.py", "--help"]
+    done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
+    for name in ("autopet", "dicom", "monai_label", "nnunet", "--validation_share"):
+        assert name in done.stdout + done.stderr
