@@ -6,6 +6,7 @@ Fire itself runs a command with its defaults and complains of a flag that it doe
 import difflib
 import functools
 import inspect
+import io
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ def run(target: Target) -> None:
     import fire  # here, so that where it is missing that is said in a line, too
 
     name, words = Path(sys.argv[0]).stem, sys.argv[1:]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a ± or a name in a terminal that has none
     mistake = unknown_word(target, words)
     if mistake is not None:
         print(f"{name}: {mistake}", file=sys.stderr)

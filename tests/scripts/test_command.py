@@ -1,5 +1,6 @@
 """What a person mistypes is answered in a line, before anything is done."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -106,3 +107,12 @@ def test_help_names_the_commands_of_a_class(repo):
     done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
     for name in ("autopet", "dicom", "monai_label", "nnunet", "--validation_share"):
         assert name in done.stdout + done.stderr
+
+
+def test_a_terminal_without_the_letter_gets_another(repo):
+    code = "import command\ndef show(): print('0.5 ± 0.1 –')\ncommand.run(show)"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repo / "scripts", env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "0.5 ? 0.1 ?", done.stderr
