@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,6 @@ from seganypet.evaluation.picture import study_picture
 from seganypet.evaluation.study_requests import StudyRequest, file_names
 from seganypet.inference import ClickSegmenter
 from seganypet.pet import PetVolume, SegmentOrigin, measure_uptake, write_mask_nifti, write_seg
-from seganypet.whole_file import whole_file
 
 ANSWER, PICTURE, DICOM_SEG = "answer.json", "picture.png", "segmentation.dcm"
 
@@ -27,7 +29,8 @@ def answer_study(
     """Segments what a request clicks and writes the answer into a folder.
 
     The folder gets a NIfTI mask per label, one DICOM SEG with all of them where the study is DICOM, a picture, and
-    answer.json, written last: where it is complete, everything is.
+    answer.json. All of it is written beside what the folder holds before it takes its place, answer.json last: where
+    there is no room, or somebody stops it, what was there stays.
 
     Args:
         segmenter: answers the clicks.
@@ -41,46 +44,62 @@ def answer_study(
 
     Raises:
         ValueError: a click outside the volume, or two labels whose files would have one name.
+        OSError: the folder cannot be written; it is named.
     """
     folder = Path(folder)
     files = {label: f"{name}.nii.gz" for label, name in file_names(request.targets).items()}
     answers = {label: segmenter.segment_with_details(volume, clicks) for label, clicks in request.targets.items()}
+    masks = {label: mask for label, (mask, _) in answers.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ANSWER).unlink(missing_ok=True)  # not before: a click that is refused loses nothing
-    masks: dict[str, np.ndarray] = {}
-    targets: dict[str, Any] = {}
-    for label, clicks in request.targets.items():
-        masks[label], details = answers[label]
-        write_mask_nifti(masks[label], volume, folder / files[label])
-        targets[label] = {
-            "clicks": [prompt_json(click) for click in clicks],
-            "mask": files[label],
-            "uptake": measure_uptake(volume, masks[label]).to_dict(),
-            "details": {name: value for name, value in asdict(details).items() if name != "box"},
+    with _room_for(folder) as made:
+        for label, mask in masks.items():
+            write_mask_nifti(mask, volume, made / files[label])
+        seg, seg_unavailable = _dicom_seg(volume, masks, made / DICOM_SEG, segmenter.weights_hash)
+        title = f"{request.image.name}, {sum(len(clicks) for clicks in request.targets.values())} clicks"
+        marks = {label: [one for one in given if isinstance(one, Click)] for label, given in request.targets.items()}
+        study_picture(volume, masks, made / PICTURE, clicks=marks, title=title)
+        assert volume.suv_provenance is not None
+        answer = {
+            "study": str(request.image.resolve()),
+            "files": _files(request),
+            "asked": _asked(request),
+            "series_uid": volume.source.series_uid if volume.source else None,
+            "shape": list(volume.shape),
+            "spacing_mm": list(volume.spacing_mm),
+            "units": volume.units,
+            "suv_provenance": volume.suv_provenance.to_dict(),
+            "weights": _weights(segmenter),
+            "targets": {
+                label: {
+                    "clicks": [prompt_json(click) for click in clicks],
+                    "mask": files[label],
+                    "uptake": measure_uptake(volume, masks[label]).to_dict(),
+                    "details": {name: value for name, value in asdict(answers[label][1]).items() if name != "box"},
+                }
+                for label, clicks in request.targets.items()
+            },
+            "dicom_seg": seg,
+            "dicom_seg_unavailable": seg_unavailable,
+            "picture": PICTURE,
         }
-    seg, seg_unavailable = _dicom_seg(volume, masks, folder / DICOM_SEG, segmenter.weights_hash)
-    title = f"{request.image.name}, {sum(len(clicks) for clicks in request.targets.values())} clicks"
-    marks = {label: [one for one in given if isinstance(one, Click)] for label, given in request.targets.items()}
-    study_picture(volume, masks, folder / PICTURE, clicks=marks, title=title)
-    assert volume.suv_provenance is not None
-    answer = {
-        "study": str(request.image.resolve()),
-        "files": _files(request),
-        "asked": _asked(request),
-        "series_uid": volume.source.series_uid if volume.source else None,
-        "shape": list(volume.shape),
-        "spacing_mm": list(volume.spacing_mm),
-        "units": volume.units,
-        "suv_provenance": volume.suv_provenance.to_dict(),
-        "weights": _weights(segmenter),
-        "targets": targets,
-        "dicom_seg": seg,
-        "dicom_seg_unavailable": seg_unavailable,
-        "picture": PICTURE,
-    }
-    with whole_file(folder / ANSWER) as draft:
-        draft.write_text(json.dumps(answer, indent=1))
+        (made / ANSWER).write_text(json.dumps(answer, indent=1))
+        for name in (ANSWER, DICOM_SEG):
+            (folder / name).unlink(missing_ok=True)
+        for name in (*files.values(), *([seg] if seg else []), PICTURE, ANSWER):
+            (made / name).replace(folder / name)
     return answer
+
+
+@contextmanager
+def _room_for(folder: Path) -> Iterator[Path]:
+    """A hidden folder in `folder` to write into, gone afterwards; an error of the disk names `folder`."""
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as made:
+            yield Path(made)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(folder)) from error  # a full disk says no name
 
 
 def with_earlier_targets(request: StudyRequest, folder: str | Path) -> StudyRequest:
@@ -159,7 +178,6 @@ def _dicom_seg(
     volume: PetVolume, masks: dict[str, np.ndarray], path: Path, weights: str
 ) -> tuple[str | None, str | None]:
     """The SEG's file name, or why there is none."""
-    path.unlink(missing_ok=True)
     found = {label: mask for label, mask in masks.items() if mask.any()}
     if volume.source is None or not volume.source.is_dicom:
         return None, "the study was not read from DICOM"
