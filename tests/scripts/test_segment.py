@@ -88,6 +88,15 @@ def test_a_dicom_study_gets_a_seg(segment, weights, study, tmp_path):
     assert answer["suv_provenance"]["rule"]
 
 
+def test_a_dicom_study_without_a_seg_says_why(segment, weights, study, tmp_path, monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise ValueError("FrameOfReferenceUID (0020,0052) is missing")
+
+    monkeypatch.setattr("seganypet.evaluation.study_answers.write_seg", refuse)
+    segment(study=str(study / "dicom"), clicks="10,9,12", output=str(tmp_path), weights=str(weights), device="cpu")
+    assert "no DICOM SEG: FrameOfReferenceUID (0020,0052) is missing" in capsys.readouterr().out
+
+
 def test_without_suv_the_mask_is_given_and_the_number_is_not(segment, weights, study, tmp_path):
     image = str(study / "suv.nii.gz")
     segment(study=image, clicks="10,9,12", output=str(tmp_path), weights=str(weights), units="BQML", device="cpu")
