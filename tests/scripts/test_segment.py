@@ -193,7 +193,11 @@ def test_another_target_goes_beside_those_that_are_there(segment, weights, study
 
 @pytest.mark.parametrize(
     ("at", "stopped_by"),
-    [("write_mask_nifti", OSError(errno.ENOSPC, "No space left on device")), ("study_picture", KeyboardInterrupt())],
+    [
+        ("write_mask_nifti", OSError(errno.ENOSPC, "No space left on device")),
+        ("write_seg", OSError("With tag (0008, 1115) got exception: No space left on device")),  # as pydicom says it
+        ("study_picture", KeyboardInterrupt()),
+    ],
 )
 def test_a_full_disk_or_ctrl_c_leaves_what_was_there(segment, weights, study, tmp_path, monkeypatch, at, stopped_by):
     def half_written(*given, **_):

@@ -97,9 +97,9 @@ def _room_for(folder: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".") as made:
             yield Path(made)
     except OSError as error:
-        if error.errno is None or error.filename is not None:
+        if error.filename is not None:
             raise
-        raise OSError(error.errno, error.strerror, str(folder)) from error  # a full disk says no name
+        raise OSError(f"{error}: '{folder}'") from error  # a full disk says no name, and pydicom wraps what it says
 
 
 def with_earlier_targets(request: StudyRequest, folder: str | Path) -> StudyRequest:
