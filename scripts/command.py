@@ -6,13 +6,12 @@ Fire itself runs a command with its defaults and complains of a flag that it doe
 import difflib
 import functools
 import inspect
+import io
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import NoneType, UnionType
+from types import NoneType, TracebackType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
-
-import fire
 
 Target = Callable[..., Any] | Mapping[str, Callable[..., Any]]
 
@@ -22,11 +21,17 @@ def run(target: Target) -> None:
 
     Exits with 2 for a flag or argument that there is none of, 1 for a ValueError or OSError, 130 when interrupted.
     """
+    import fire  # here, so that where it is missing that is said in a line, too
+
     name, words = Path(sys.argv[0]).stem, sys.argv[1:]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a ± or a name in a terminal that has none
     mistake = unknown_word(target, words)
     if mistake is not None:
         print(f"{name}: {mistake}", file=sys.stderr)
         sys.exit(2)
+    if inspect.isclass(target) and words in (["--help"], ["-h"]):  # of a class Fire tells the flags alone
+        print(f"{name} COMMAND <flags>; COMMAND --help tells its own flags. COMMAND is one of\n{_commands(target)}")
     try:
         fire.Fire(_with_checked_types(target), name=name)
     except (ValueError, OSError) as error:
@@ -75,6 +80,13 @@ def _options(target: Target, words: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _commands(target: type) -> str:
+    """A line for each public method."""
+    methods = inspect.getmembers(target, inspect.isfunction)
+    found = {name: (method.__doc__ or "").partition("\n")[0] for name, method in methods if not name.startswith("_")}
+    return "\n".join(f"  {name:<{max(map(len, found))}}  {what}" for name, what in found.items())
+
+
 def _listed(options: Iterable[str]) -> str:
     return ", ".join(f"--{option}" for option in options)
 
@@ -101,3 +113,22 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*args, **kwargs)
 
     return call
+
+
+def _end_in_a_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What ends a script before `run` could answer it: Ctrl-C while it imports, a package that is not installed."""
+    name = Path(sys.argv[0]).stem
+    ours = {path.stem for path in Path(__file__).parent.iterdir()} | {"seganypet"}
+    if issubclass(kind, KeyboardInterrupt):
+        print(f"\n{name}: stopped", file=sys.stderr)
+    elif isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) not in ours:
+        print(
+            f"{name}: {sys.executable} has no {package}. `make .venv/installed` installs what is needed in .venv, "
+            "`make .venv/installed-dev` also what only tests, stress.py and benchmark.py need; run .venv/bin/python",
+            file=sys.stderr,
+        )
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _end_in_a_line

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import command
 import nibabel as nib
 import numpy as np
-from command import run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
@@ -223,4 +223,4 @@ def number(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    run(demo)
+    command.run(demo)

@@ -16,8 +16,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import command
 import torch
-from command import run
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
@@ -59,7 +59,7 @@ def segment(
         weights: model.pt, or a released .pth.
         device: cpu or cuda; cuda where there is one.
         series_uid: which series, where a DICOM folder holds several.
-        units: SUVbw or BQML, where a NIfTI file does not say.
+        units: SUVbw, BQML or kBq/mL, where a NIfTI file does not say.
         overwrite: answer again what is answered, and put nothing beside what is there.
     """
     if (study is None) == (studies is None):
@@ -99,7 +99,9 @@ def _report(answer: dict, folder: Path) -> None:
         )
         seconds = target["details"]["total_s"]
         tqdm.write(f"{folder / target['mask']}: {uptake['volume_ml']:.2f} mL, {suv}; {seconds:.2f} s")
+    if answer["series_uid"] is not None and answer["dicom_seg"] is None:
+        tqdm.write(f"{folder}: no DICOM SEG: {answer['dicom_seg_unavailable']}")
 
 
 if __name__ == "__main__":
-    run(segment)
+    command.run(segment)

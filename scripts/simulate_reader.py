@@ -23,10 +23,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import command
 import nibabel as nib
 import numpy as np
 import requests
-from command import run
 from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
@@ -290,4 +290,4 @@ def _asked(answer: requests.Response) -> requests.Response:
 
 
 if __name__ == "__main__":
-    run(simulate_reader)
+    command.run(simulate_reader)

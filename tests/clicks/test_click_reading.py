@@ -1,5 +1,9 @@
 import base64
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +54,21 @@ def test_a_file_of_clicks(tmp_path):
     path.write_text("[1,")
     with pytest.raises(ValueError, match=r"clicks.json is not JSON"):
         read_prompts_as_typed(path)
+    path.write_bytes('{"reader": "Müller", "clicks": [[1, 2, 3]]}'.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"clicks.json is not JSON: 'utf-8' codec"):
+        read_prompts_as_typed(path)
+
+
+def test_a_file_of_clicks_is_utf_8_whatever_the_locale(tmp_path):
+    path = tmp_path / "clicks.json"
+    path.write_text('{"reader": "Müller", "clicks": [[1, 2, 3]]}', encoding="utf-8")
+    code = f"from seganypet.clicks.reading import read_prompts_as_typed as read; print(len(read({str(path)!r})))"
+    locale = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    bundle = Path(__file__).resolve().parents[2] / "bundle"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=bundle, env={**os.environ, **locale}, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "1", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,14 @@ def test_headers_with_gaps_are_filled(tmp_path, axial_series):
     np.testing.assert_array_equal(back[..., 0], volume.suv > 1)
 
 
+@pytest.mark.parametrize("count", [1, None])
+def test_slices_that_say_they_are_one_frame_are_no_multi_frame(tmp_path, axial_series, count):
+    edit(axial_series, lambda dataset: setattr(dataset, "NumberOfFrames", count))
+    volume = read_pet(axial_series)
+    back = read_back(write_seg(volume.suv > 1, volume, tmp_path / "seg.dcm", labels="liver"), volume)
+    np.testing.assert_array_equal(back[..., 0], volume.suv > 1)
+
+
 def test_what_is_refused(tmp_path, axial_series):
     volume = read_pet(axial_series)
     mask = volume.suv > 1

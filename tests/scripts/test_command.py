@@ -1,5 +1,6 @@
 """What a person mistypes is answered in a line, before anything is done."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -77,3 +78,41 @@ def test_mistakes_are_one_line(repo, tmp_path, words, code, said):
     assert done.returncode == code, done.stderr
     assert said.format(tmp_path) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("raise KeyboardInterrupt", "stopped"),
+        ("import no_such_package.part", "has no no_such_package. `make .venv/installed` installs"),
+    ],
+)
+def test_what_ends_a_script_while_it_imports_is_one_line(repo, raised, said):
+    done = subprocess.run(
+        [sys.executable, "-c", f"import command\n{raised}"], cwd=repo / "scripts", capture_output=True, text=True
+    )
+    assert done.returncode
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_module_of_ours_that_is_gone_keeps_its_traceback(repo):
+    code = "import command\nimport seganypet"
+    done = subprocess.run([sys.executable, "-c", code], cwd=repo / "scripts", capture_output=True, text=True)
+    assert "Traceback" in done.stderr
+
+
+def test_help_names_the_commands_of_a_class(repo):
+    command = [sys.executable, "scripts/prepare.py", "--help"]
+    done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
+    for name in ("autopet", "dicom", "monai_label", "nnunet", "--validation_share"):
+        assert name in done.stdout + done.stderr
+
+
+def test_a_terminal_without_the_letter_gets_another(repo):
+    code = "import command\ndef show(): print('0.5 ± 0.1 –')\ncommand.run(show)"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repo / "scripts", env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "0.5 ? 0.1 ?", done.stderr

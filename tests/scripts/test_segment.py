@@ -1,9 +1,11 @@
 """scripts/segment.py on small studies, with an untrained network that answers something."""
 
+import errno
 import importlib.util
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import highdicom
 import nibabel as nib
@@ -89,6 +91,15 @@ def test_a_dicom_study_gets_a_seg_and_an_sr(segment, weights, study, tmp_path):
     volume_ml = group.get_measurements()[0].value
     assert volume_ml == pytest.approx(answer["targets"]["target"]["uptake"]["volume_ml"])
     assert answer["suv_provenance"]["rule"]
+
+
+def test_a_dicom_study_without_a_seg_says_why(segment, weights, study, tmp_path, monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise ValueError("FrameOfReferenceUID (0020,0052) is missing")
+
+    monkeypatch.setattr("seganypet.evaluation.study_answers.write_seg", refuse)
+    segment(study=str(study / "dicom"), clicks="10,9,12", output=str(tmp_path), weights=str(weights), device="cpu")
+    assert "no DICOM SEG: FrameOfReferenceUID (0020,0052) is missing" in capsys.readouterr().out
 
 
 def test_without_suv_the_mask_is_given_and_the_number_is_not(segment, weights, study, tmp_path):
@@ -183,6 +194,31 @@ def test_another_target_goes_beside_those_that_are_there(segment, weights, study
     assert list(json.loads((folder / "answer.json").read_text())["targets"]) == ["liver", "spleen"]
     segment(**run, clicks="5,9,12", label="spleen", overwrite=True)
     assert list(json.loads((folder / "answer.json").read_text())["targets"]) == ["spleen"]
+
+
+@pytest.mark.parametrize(
+    ("at", "stopped_by"),
+    [
+        ("write_mask_nifti", OSError(errno.ENOSPC, "No space left on device")),
+        ("write_seg", OSError("With tag (0008, 1115) got exception: No space left on device")),  # as pydicom says it
+        ("study_picture", KeyboardInterrupt()),
+    ],
+)
+def test_a_full_disk_or_ctrl_c_leaves_what_was_there(segment, weights, study, tmp_path, monkeypatch, at, stopped_by):
+    def half_written(*given, **_):
+        next(one for one in given if isinstance(one, Path)).write_text("half")
+        raise stopped_by
+
+    run = {"study": str(study / "dicom"), "weights": str(weights), "device": "cpu", "output": str(tmp_path)}
+    segment(**run, clicks="10,9,12", label="liver")
+    folder = tmp_path / "dicom"
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    monkeypatch.setattr(f"seganypet.evaluation.study_answers.{at}", half_written)
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as stop:
+        segment(**run, clicks="4,9,12", label="spleen")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    if isinstance(stopped_by, OSError):
+        assert f"No space left on device: '{folder}'" in str(stop.value)
 
 
 def test_targets_of_other_units_are_not_answered_again_among_these(segment, weights, study, tmp_path):

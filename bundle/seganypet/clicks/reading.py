@@ -104,8 +104,10 @@ def _from_text(text: str) -> Any:
         pass
     path = Path(text)
     try:
-        content = path.read_text()
-    except (OSError, ValueError):  # a text too long for a name, and bytes that are no text, too
+        content = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    except (OSError, ValueError):  # a text too long for a name, or with a zero byte, too
         raise FileNotFoundError(
             f"clicks must be i,j,k, a JSON list, or a JSON file; there is no file {_short(text)}"
         ) from None

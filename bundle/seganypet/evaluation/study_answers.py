@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,6 @@ from seganypet.pet import (
     write_seg,
     write_sr,
 )
-from seganypet.whole_file import whole_file
 
 ANSWER, PICTURE = "answer.json", "picture.png"
 DICOM_SEG, DICOM_SR = "segmentation.dcm", "measurements.dcm"
@@ -35,8 +37,9 @@ def answer_study(
 ) -> dict[str, Any]:
     """Segments what a request clicks and writes the answer into a folder.
 
-    The folder gets a NIfTI mask per label, a picture, where the study is DICOM one SEG with all masks and an SR with
-    their measures, and answer.json, written last: where it is complete, everything is.
+    The folder gets a NIfTI mask per label, where the study is DICOM one SEG with all masks and an SR with their
+    measures, a picture, and answer.json. All of it is written beside what the folder holds before it takes its place,
+    answer.json last: where there is no room, or somebody stops it, what was there stays.
 
     Args:
         segmenter: answers the clicks.
@@ -50,49 +53,64 @@ def answer_study(
 
     Raises:
         ValueError: a click outside the volume, or two labels whose files would have one name.
+        OSError: the folder cannot be written; it is named.
     """
     folder = Path(folder)
     files = {label: f"{name}.nii.gz" for label, name in file_names(request.targets).items()}
     answers = {label: segmenter.segment_with_details(volume, clicks) for label, clicks in request.targets.items()}
+    masks = {label: mask for label, (mask, _) in answers.items()}
+    uptakes = {label: measure_uptake(volume, mask) for label, mask in masks.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ANSWER).unlink(missing_ok=True)  # not before: a click that is refused loses nothing
-    masks: dict[str, np.ndarray] = {}
-    uptakes: dict[str, Uptake] = {}
-    targets: dict[str, Any] = {}
-    for label, clicks in request.targets.items():
-        masks[label], details = answers[label]
-        uptakes[label] = measure_uptake(volume, masks[label])
-        write_mask_nifti(masks[label], volume, folder / files[label])
-        targets[label] = {
-            "clicks": [prompt_json(click) for click in clicks],
-            "mask": files[label],
-            "uptake": uptakes[label].to_dict(),
-            "details": {name: value for name, value in asdict(details).items() if name != "box"},
+    with _room_for(folder) as made:
+        for label, mask in masks.items():
+            write_mask_nifti(mask, volume, made / files[label])
+        unavailable = _write_dicom(volume, masks, uptakes, made, segmenter.weights_hash)
+        title = f"{request.image.name}, {sum(len(clicks) for clicks in request.targets.values())} clicks"
+        marks = {label: [one for one in given if isinstance(one, Click)] for label, given in request.targets.items()}
+        study_picture(volume, masks, made / PICTURE, clicks=marks, title=title)
+        assert volume.suv_provenance is not None
+        answer = {
+            "study": str(request.image.resolve()),
+            "files": _files(request),
+            "asked": _asked(request),
+            "series_uid": volume.source.series_uid if volume.source else None,
+            "shape": list(volume.shape),
+            "spacing_mm": list(volume.spacing_mm),
+            "units": volume.units,
+            "suv_provenance": volume.suv_provenance.to_dict(),
+            "weights": _weights(segmenter),
+            "targets": {
+                label: {
+                    "clicks": [prompt_json(click) for click in clicks],
+                    "mask": files[label],
+                    "uptake": uptakes[label].to_dict(),
+                    "details": {name: value for name, value in asdict(answers[label][1]).items() if name != "box"},
+                }
+                for label, clicks in request.targets.items()
+            },
+            "dicom_seg": None if unavailable else DICOM_SEG,
+            "dicom_seg_unavailable": unavailable,
+            "dicom_sr": None if unavailable else DICOM_SR,
+            "picture": PICTURE,
         }
-    unavailable = _write_dicom(volume, masks, uptakes, folder, segmenter.weights_hash)
-    title = f"{request.image.name}, {sum(len(clicks) for clicks in request.targets.values())} clicks"
-    marks = {label: [one for one in given if isinstance(one, Click)] for label, given in request.targets.items()}
-    study_picture(volume, masks, folder / PICTURE, clicks=marks, title=title)
-    assert volume.suv_provenance is not None
-    answer = {
-        "study": str(request.image.resolve()),
-        "files": _files(request),
-        "asked": _asked(request),
-        "series_uid": volume.source.series_uid if volume.source else None,
-        "shape": list(volume.shape),
-        "spacing_mm": list(volume.spacing_mm),
-        "units": volume.units,
-        "suv_provenance": volume.suv_provenance.to_dict(),
-        "weights": _weights(segmenter),
-        "targets": targets,
-        "dicom_seg": None if unavailable else DICOM_SEG,
-        "dicom_seg_unavailable": unavailable,
-        "dicom_sr": None if unavailable else DICOM_SR,
-        "picture": PICTURE,
-    }
-    with whole_file(folder / ANSWER) as draft:
-        draft.write_text(json.dumps(answer, indent=1))
+        (made / ANSWER).write_text(json.dumps(answer, indent=1))
+        for name in (ANSWER, DICOM_SEG, DICOM_SR):
+            (folder / name).unlink(missing_ok=True)
+        for file in sorted(made.iterdir(), key=lambda file: file.name == ANSWER):
+            file.replace(folder / file.name)
     return answer
+
+
+@contextmanager
+def _room_for(folder: Path) -> Iterator[Path]:
+    """A hidden folder in `folder` to write into, gone afterwards; an error of the disk names `folder`."""
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as made:
+            yield Path(made)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(f"{error}: '{folder}'") from error  # a full disk says no name, and pydicom wraps what it says
 
 
 def with_earlier_targets(request: StudyRequest, folder: str | Path) -> StudyRequest:
@@ -171,8 +189,6 @@ def _write_dicom(
     volume: PetVolume, masks: dict[str, np.ndarray], uptakes: dict[str, Uptake], folder: Path, weights: str
 ) -> str | None:
     """Why there is no SEG and no SR; None where they are written."""
-    for name in (DICOM_SEG, DICOM_SR):
-        (folder / name).unlink(missing_ok=True)
     found = {label: mask for label, mask in masks.items() if mask.any()}
     if volume.source is None or not volume.source.is_dicom:
         return "the study was not read from DICOM"

@@ -26,7 +26,7 @@ def read_pet(path: str | Path, *, series_uid: str | None = None, units: str | No
         path: a folder with DICOM files (nested folders included), one DICOM file of a series, or a .nii, .nii.gz,
             .nrrd or .mha file.
         series_uid: SeriesInstanceUID, where a folder holds several PET series.
-        units: "SUVbw" or "BQML", for files that are not DICOM and hold no SUV by themselves.
+        units: "SUVbw", "BQML" or "kBq/mL", for files that are not DICOM and hold no SUV by themselves.
 
     Returns:
         The volume. Where SUV is unavailable its voxels are in stored units, and `.suv` raises with the reason.

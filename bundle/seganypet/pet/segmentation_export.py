@@ -207,6 +207,7 @@ def _source_headers(volume: PetVolume) -> list[Dataset]:
                 setattr(header, keyword, "")
         if header_text(header, "SliceThickness") is None:
             header.SliceThickness = f"{volume.spacing_mm[2]:.6g}"
+        header.pop("NumberOfFrames", None)  # some say 1; highdicom takes whoever says anything for multi-frame
         slices.append(header)
     if left_out:
         said = ", ".join(f"{named(keyword)} {text!r}" for keyword, text in left_out.items())
