@@ -1,7 +1,11 @@
 """scripts/make_phantoms.py on a folder of sources: each section from its own maps, habits for training alone."""
 
 import json
+import os
 import runpy
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -55,3 +59,20 @@ def test_options_reach_the_cohort_and_habits_stay_in_training(tmp_path, sources)
     assert record["tracer"] in ("psma", "dotatate")
     with pytest.raises(ValueError, match="painted object"):
         make(tmp_path / "b", sources, "test", truth_habits=True)
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_told_once_by_the_command_and_not_by_its_workers(tmp_path):
+    command = [sys.executable, str(SCRIPT), str(tmp_path), "--count", "40", "--region_mm", "60", "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        for line in process.stderr:
+            if "1/40" in line:  # of the progress bar: a worker is at the next
+                break
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, said = process.communicate(timeout=100)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "make_phantoms: stopped"
+    assert "Traceback" not in said

@@ -31,6 +31,7 @@ from lib.learning.scoring import UncertaintyScoring
 from lib.learning.train_task import UpdateModel
 from lib.learning.trained_weights import trained_file
 from lib.store.archive_store import ArchiveStore
+from lib.store.bad_request import BadRequest
 from lib.store.datastore import StudyStore
 from lib.store.folder_instances import FolderInstances
 from lib.store.names import is_session_id
@@ -138,6 +139,14 @@ class SegAnyPETApp(MONAILabelApp):
         threading.Thread(target=self.weights.warm_up, name="warm-up", daemon=True).start()
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The study to label next.
+
+        Raises:
+            BadRequest: a `strategy`, or a `label_tag` whose lack is asked for, that is no text.
+        """
+        for key in ("strategy", "label_tag"):
+            if not isinstance(request.get(key) or "", str):
+                raise BadRequest(f"{key} must be a name, got {request[key]!r}"[:200])
         sample: dict[str, Any] = super().next_sample(request)
         if sample:
             study = sample["id"]

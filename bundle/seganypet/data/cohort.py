@@ -148,6 +148,15 @@ def _turn(number: int, share: float) -> int | None:
     return before if before < after else None
 
 
+# Ctrl-C is the caller's to tell of: this one ends without a word
+_WORKER = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+from seganypet.data.cohort_case import serve
+serve()
+"""
+
+
 def _write_all(cases: list[Case], workers: int) -> Iterator[None]:
     """Write the cases, in this process or by `workers` others, and yield as each is done.
 
@@ -180,7 +189,7 @@ def _feed(left: queue.SimpleQueue[Case], done: queue.SimpleQueue[None]) -> None:
     """Hand cases to a process of our own until none is left. One thread each: the processes share the cores."""
     environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_PACKAGES), environment.get("PYTHONPATH"))))
-    command = [sys.executable, "-c", "from seganypet.data.cohort_case import serve; serve()"]
+    command = [sys.executable, "-c", _WORKER]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:

@@ -189,6 +189,10 @@ def test_bad_requests_of_other_routes(server):
     sample = requests.post(f"{server.url}/activelearning/nonsense", json={}, timeout=60)
     assert sample.status_code == 400
     assert "nonsense" in sample.json()["detail"]
+    for said in ({"strategy": ["random"]}, {"label_tag": ["final"]}):
+        sample = requests.post(f"{server.url}/activelearning/random", json=said, timeout=60)
+        assert sample.status_code == 400
+        assert "must be a name" in sample.json()["detail"]
     for task in ("train/nonsense", "scoring/nonsense"):
         started = requests.post(f"{server.url}/{task}", json={}, timeout=60)
         assert started.status_code == 400
