@@ -86,3 +86,14 @@ def test_a_small_screen_shows_all_views_and_the_findings(many, size):
     assert many.page.evaluate("() => document.documentElement.scrollWidth") == width
     box = many.page.locator("tr.active.second").bounding_box()
     assert 0 <= box["y"] <= height - box["height"]
+
+
+def test_a_small_screen_shows_an_only_finding_whole(reading):
+    page = reading("ann")
+    page.draw("node", (24, 36, 29), 3)
+    page.page.set_viewport_size({"width": 390, "height": 844})
+    head, row, foot = (page.page.locator(f"#findings {name}").bounding_box() for name in ("thead", "tbody", "tfoot"))
+    assert row["height"] > 40
+    assert head["y"] + head["height"] <= row["y"] + 1
+    assert row["y"] + row["height"] <= foot["y"] + 1
+    page.page.set_viewport_size({"width": 1366, "height": 768})
