@@ -218,3 +218,18 @@ def test_a_study_is_shown_where_a_proxy_does_not_say_how_long_it_is(reading, rea
     with answered_with(page, "**/voxels", "Connection: close", voxels):
         page.open(f"{reading_server.url}/read/ann")
     assert page.page.evaluate("() => seganypet.voxels.length") == len(voxels) / 2
+
+
+def test_slices_are_read_where_projections_are_refused(reading, reading_server):
+    page = reading("coded")
+    refusal = {"status": 500, "content_type": "application/json", "body": '{"detail": "no room for them"}'}
+    for part in ("projections", "progress"):
+        page.page.route(f"**/{part}", lambda route: route.fulfill(**refusal))
+    page.open(f"{reading_server.url}/read/ann")
+    assert page.page.inner_text("#status") == "The projections cannot be shown: no room for them"
+    assert page.page.inner_text("#encoding") == "no room for them"
+    page.click(0, BALL)
+    page.answered(1)
+    assert page.errors == []
+    for part in ("projections", "progress"):
+        page.page.unroute(f"**/{part}")

@@ -24,9 +24,8 @@ async function open() {
     listen(reading);
     at("loading").hidden = true;
     document.body.dataset.ready = "slices";
-    watchEncoding(server);
-    reading.mip.take(await server.bytes("projections", () => {}));
-    reading.redraw();
+    watchEncoding(server).catch((error) => (at("encoding").textContent = error.message));
+    await showProjections(reading, server);
     document.body.dataset.ready = "all";
   } catch (error) {
     tellLoading(0, `This study cannot be shown: ${error.message}`);
@@ -38,6 +37,16 @@ async function open() {
 function tellLoading(share, what) {
   at("loading").querySelector("progress").value = share;
   at("loading").querySelector("span").textContent = what;
+}
+
+/** Slices are read without them, too. */
+async function showProjections(reading, server) {
+  try {
+    reading.mip.take(await server.bytes("projections", () => {}));
+    reading.redraw();
+  } catch (error) {
+    reading.say(`The projections cannot be shown: ${error.message}`, true);
+  }
 }
 
 /** How far the study is encoded, told until it is done. */
