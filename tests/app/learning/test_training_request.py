@@ -18,6 +18,7 @@ from lib.learning.train_settings import TrainSettings
 from lib.learning.train_task import WEIGHTS_IN_FORCE, UpdateModel, why_not_published
 from lib.learning.trained_weights import go_back, publish, trained_file
 from lib.learning.training_data import gather, patients_of, too_few, without_experts
+from lib.learning.training_run import TrainingFailedError
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import StudyStore
 from lib.store.volumes import Volumes
@@ -281,6 +282,26 @@ def test_the_progress_is_told_in_the_words_that_viewers_read(store, monkeypatch)
     assert task.stats() == expected
     (run / "result.json").write_text(json.dumps({"outcome": "published", "seconds": 3.0}))
     assert task.stats() == {**expected, "total_time": 3.0, "outcome": "published", "seconds": 3.0}
+
+
+def test_why_a_run_failed_is_told_where_its_progress_was(store, monkeypatch, tmp_path):
+    start = save_shy_network(tmp_path / "start.pt")
+    save_label(store, TRAINED_ON[0], quality="high")
+    save_label(store, HELD_OUT[0], quality="high")
+
+    def run(*_: object) -> dict:
+        raise TrainingFailedError(
+            "training ended with exit code 1; the end of run.log:\nOSError: No space left on device"
+        )
+
+    monkeypatch.setattr(train_task, "run_training", run)
+    update = UpdateModel(store, tmp_path / "bundle", "cpu", ("seganypet",))
+    with pytest.raises(TrainingFailedError):
+        update({"model": "seganypet", WEIGHTS_IN_FORCE: str(start)}, store)
+    stats = update.stats()
+    assert stats["outcome"] == "failed: OSError: No space left on device"
+    assert (stats["epoch"], stats["best_metric"]) == (0, 0)
+    assert stats["total_time"] >= 0
 
 
 @pytest.mark.parametrize(("meanwhile", "outcome"), [(False, "published"), (True, "other weights came into force")])

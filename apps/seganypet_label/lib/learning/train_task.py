@@ -29,7 +29,7 @@ from seganypet.networks import load_network
 
 logger = logging.getLogger(__name__)
 
-RESULT = "result.json"  # there once a run has ended well
+RESULT = "result.json"  # there once a run has ended, and was not stopped
 SCRATCH = ("checkpoint.pt", "prepared")  # of a run, of no use once it has ended
 WEIGHTS_IN_FORCE = "weights_in_force"
 SURE = 0.9  # of the gain's interval, whose lower limit has 5 % below it
@@ -61,10 +61,10 @@ class UpdateModel(TrainTask):
         """How far the newest run is, or what it came to, in the words that Slicer's and OHIF's bars read."""
         for folder in sorted(self.runs.glob("2*"), reverse=True):
             report, result = _read(folder / REPORT), _read(folder / RESULT)
-            if report and (result or processes("train")):
-                found = report["validation"]
-                stats = {"run": folder.name, "epoch": report["epoch"], "total_epochs": report["epochs"]}
-                stats |= {"best_metric": found["best"] or 0, "start_metric": found["start"]}
+            if result or (report and processes("train")):
+                found = report.get("validation") or {}  # a run may fail before there is one
+                stats = {"run": folder.name, "epoch": report.get("epoch", 0), "total_epochs": report.get("epochs", 0)}
+                stats |= {"best_metric": found.get("best") or 0, "start_metric": found.get("start")}
                 return stats | ({"total_time": result["seconds"], **result} if result else {})
         return {}
 
@@ -101,8 +101,13 @@ class UpdateModel(TrainTask):
                 except ValueError:
                     shutil.rmtree(folder)
                     raise
+                begun = time.monotonic()
                 try:
                     return self._run(settings, data, Path(request[WEIGHTS_IN_FORCE]), folder)
+                except Exception as error:
+                    said = f"failed: {str(error).splitlines()[-1] if str(error) else repr(error)}"
+                    _keep_result({"outcome": said}, begun, folder)
+                    raise
                 finally:
                     self._tidy()
         except Timeout:
@@ -137,8 +142,7 @@ class UpdateModel(TrainTask):
         else:
             publish(folder / "model.pt", self._store.root)
             result |= {"outcome": "published", "weights": weights_hash(load_network(folder / "model.pt"))}
-        result["seconds"] = round(time.monotonic() - begun, 1)
-        keep(json.dumps(result, indent=1).encode(), folder / RESULT)
+        _keep_result(result, begun, folder)
         after = f", {found['best']:.4f} after" if found["best_epoch"] else ""
         print(f"{result['outcome']}; Dice {found['start']:.4f} before{after}", flush=True)
         return result
@@ -152,6 +156,11 @@ class UpdateModel(TrainTask):
         for name in SCRATCH:
             for left in self.runs.glob(f"*/{name}"):
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def _keep_result(result: dict[str, Any], begun: float, folder: Path) -> None:
+    result["seconds"] = round(time.monotonic() - begun, 1)
+    keep(json.dumps(result, indent=1).encode(), folder / RESULT)
 
 
 def why_not_published(found: Mapping[str, Any], settings: TrainSettings, *, held_out: bool) -> str:
