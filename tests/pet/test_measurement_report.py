@@ -144,3 +144,22 @@ def test_it_is_valid_dicom(tmp_path, axial_series, reader):
     said = subprocess.run(["dciodvfy", str(sr)], capture_output=True, text=True, check=False).stderr
     assert "ComprehensiveSR" in said
     assert "Error" not in said
+
+
+@pytest.mark.parametrize(
+    ("charset", "name", "reader"),
+    [
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎", "Ann"),
+        ("ISO_IR 100", "Müller^Jörg", "山田"),
+        ("", "Miller^Ann", "Jörg"),
+    ],
+)
+def test_the_patient_and_the_reader_keep_their_names(tmp_path, axial_series, charset, name, reader):
+    def rename(header):
+        header.SpecificCharacterSet, header.PatientName = charset, name
+
+    edit(axial_series, rename)
+    report = pydicom.dcmread(written(read_pet(axial_series), tmp_path, reader=reader)[1])
+    assert str(report.PatientName) == name
+    assert [str(one.PersonName) for one in items(report) if one.ValueType == "PNAME"] == [reader]
+    assert items(groups_of(report)[0])[0].TextValue == "left kidney"
