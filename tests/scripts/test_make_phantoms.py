@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import psutil
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "make_phantoms.py"
@@ -62,14 +63,19 @@ def test_options_reach_the_cohort_and_habits_stay_in_training(tmp_path, sources)
 
 
 @pytest.mark.slow
-def test_ctrl_c_is_told_once_by_the_command_and_not_by_its_workers(tmp_path):
+@pytest.mark.parametrize("workers_first", [False, True])
+def test_ctrl_c_is_told_once_by_the_command_and_not_by_its_workers(tmp_path, workers_first):
     command = [sys.executable, str(SCRIPT), str(tmp_path), "--count", "40", "--region_mm", "60", "--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         for line in process.stderr:
             if "1/40" in line:  # of the progress bar: a worker is at the next
                 break
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        if workers_first:  # what a terminal sends reaches one after the other
+            for worker in psutil.Process(process.pid).children():
+                worker.send_signal(signal.SIGINT)
+        else:
+            os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=100)
     finally:
         process.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -207,5 +208,7 @@ def _feed(left: queue.SimpleQueue[Case], done: queue.SimpleQueue[None]) -> None:
             except BrokenPipeError:
                 answer = ""
             if answer.strip() != case.folder:
+                if not answer and process.wait() == -signal.SIGINT:  # Ctrl-C reached it before the caller
+                    raise KeyboardInterrupt
                 raise RuntimeError(f"the process that was to write {case.folder} ended early; see its error above")
             done.put(None)
