@@ -28,18 +28,16 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
-from seganypet.pet.dicom_text import character_set, one_text
+from seganypet.pet.dicom_output import MANUFACTURER, PROGRAM, new_series, one_text, save_dated
+from seganypet.pet.segment_codes import ANATOMICAL_STRUCTURE
 from seganypet.pet.uptake import SUV_PEAK_DEFINITION, Uptake
 from seganypet.pet.volume import PetVolume
 from seganypet.version import version
 
-_PROGRAM = "SegAnyPET for MONAI"
 _PERSON = CodedConcept("121006", "DCM", "Person")
 _DEVICE = CodedConcept("121007", "DCM", "Device")
 _WHOLE_BODY_PET = Code("44139-4", "LN", "PET whole body")
 _COMMENT = Code("121106", "DCM", "Comment")
-_ANATOMY = "123037004"  # SNOMED CT, anatomical structure
-
 _VOLUME = Code("118565006", "SCT", "Volume")
 _SUM_OF_VOXELS = Code("126030", "DCM", "Sum of segmented voxel volumes")
 _ML = Code("ml", "UCUM", "milliliter")
@@ -87,33 +85,17 @@ def write_sr(
         observation_context=_observers(name), procedure_reported=_WHOLE_BODY_PET, imaging_measurements=groups
     )
     sr = ComprehensiveSR(
-        evidence=[segmentation],
-        content=report,
-        series_instance_uid=generate_uid(),
-        series_number=301,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="SegAnyPET",
-        is_complete=True,
-        manufacturer_model_name=_PROGRAM,
-        software_versions=version(),
-        device_serial_number="0",
-        series_description="SegAnyPET measurements",
+        evidence=[segmentation], content=report, is_complete=True, **new_series(301, "SegAnyPET measurements")
     )
-    sr.SeriesDate, sr.SeriesTime = sr.ContentDate, sr.ContentTime
-    sr.SpecificCharacterSet = character_set(segmentation, [comment, name])
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sr.save_as(path)
-    return path
+    return save_dated(sr, segmentation, [comment, name], path)
 
 
 def _observers(name: str) -> ObservationContext:
     device = DeviceObserverIdentifyingAttributes(
-        uid=generate_uid(entropy_srcs=[_PROGRAM]),  # the same for every installation, as the program's name is
-        name=_PROGRAM,
-        manufacturer_name="SegAnyPET",
-        model_name=_PROGRAM,
+        uid=generate_uid(entropy_srcs=[PROGRAM]),  # the same for every installation, as the program's name is
+        name=PROGRAM,
+        manufacturer_name=MANUFACTURER,
+        model_name=PROGRAM,
         serial_number="0",
     )
     person = ObserverContext(_PERSON, PersonObserverIdentifyingAttributes(name)) if name else None
@@ -123,10 +105,10 @@ def _observers(name: str) -> ObservationContext:
 def _group(
     segmentation: Dataset, segment: Dataset, uptake: Uptake, comment: str
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
-    (kind,), (category,) = segment.SegmentedPropertyTypeCodeSequence, segment.SegmentedPropertyCategoryCodeSequence
+    (kind,) = segment.SegmentedPropertyTypeCodeSequence
     side = kind.get("SegmentedPropertyTypeModifierCodeSequence")
-    finding = _code(kind)
-    sites = [FindingSite(finding, _code(side[0]) if side else None)] if category.CodeValue == _ANATOMY else None
+    finding, category = _code(kind), _code(segment.SegmentedPropertyCategoryCodeSequence[0])
+    site = FindingSite(finding, _code(side[0]) if side else None)
     group = VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(segment.TrackingUID, segment.TrackingID),
         referenced_segment=ReferencedSegment(
@@ -135,10 +117,10 @@ def _group(
             segment.SegmentNumber,
             source_series=SourceSeriesForSegmentation(segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID),
         ),
-        finding_category=_code(category),
+        finding_category=category,
         finding_type=finding,
-        finding_sites=sites,
-        algorithm_id=AlgorithmIdentification(_PROGRAM, version()),
+        finding_sites=[site] if category == ANATOMICAL_STRUCTURE else None,
+        algorithm_id=AlgorithmIdentification(PROGRAM, version()),
         measurements=_measurements(uptake),
     )
     group[0].ContentSequence.append(TextContentItem(_COMMENT, comment, RelationshipTypeValues.CONTAINS))

@@ -16,6 +16,7 @@ _CATEGORY = {
     "lesion": Code("49755003", "SCT", "Morphologically Abnormal Structure"),
     "tissue": Code("85756007", "SCT", "Tissue"),
 }
+ANATOMICAL_STRUCTURE = _CATEGORY["anatomy"]
 _SIDES = {"left": Code("7771000", "SCT", "Left"), "right": Code("24028007", "SCT", "Right")}
 
 # name, in the singular → code value and meaning

@@ -22,11 +22,10 @@ from pydicom.uid import generate_uid
 from pydicom.valuerep import DA, TM
 
 from seganypet.pet.dicom_file import read_dicom
-from seganypet.pet.dicom_text import character_set, one_text
+from seganypet.pet.dicom_output import new_series, one_text, save_dated
 from seganypet.pet.headers import header_text, named
 from seganypet.pet.segment_codes import code_of_label
 from seganypet.pet.volume import PetVolume
-from seganypet.version import version
 
 # the patient's name goes into the SEG as the PET's header has it, with one component or several
 warnings.filterwarnings("ignore", message='The string ".*" is unlikely to represent the intended person name')
@@ -116,24 +115,10 @@ def write_seg(
         pixel_array=pixels.swapaxes(0, 2),  # [k, j, i] or [k, j, i, segments]
         segmentation_type="BINARY",
         segment_descriptions=descriptions,
-        series_instance_uid=generate_uid(),
-        series_number=300,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="SegAnyPET",
-        manufacturer_model_name="SegAnyPET for MONAI",
-        software_versions=version(),
-        device_serial_number="0",
         content_label="SEGANYPET",
-        series_description=series_description,
+        **new_series(300, series_description),
     )
-    # of several SEGs of a study an archive tells the newest by these, which highdicom leaves out
-    segmentation.SeriesDate, segmentation.SeriesTime = segmentation.ContentDate, segmentation.ContentTime
-    segmentation.SpecificCharacterSet = character_set(slices[0], names)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    segmentation.save_as(path)
-    return path
+    return save_dated(segmentation, slices[0], names, path)
 
 
 def _segments(
