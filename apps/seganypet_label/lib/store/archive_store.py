@@ -32,7 +32,7 @@ from lib.store.bad_request import BadRequest
 from lib.store.datastore import FINAL, StudyStore
 from lib.store.label_intake import LabelIntake
 from lib.store.label_quality import LOW
-from lib.store.label_segs import write_label_seg, write_label_sr
+from lib.store.label_segs import write_label
 from lib.store.names import tag_text
 from lib.store.owned_keys import DICOM
 from lib.store.series_cache import SERIES, SeriesCache
@@ -251,12 +251,10 @@ class ArchiveStore(StudyStore):
             label, info = self._copy_of_label(study_id, tag, Path(folder))
             if "problem" not in info.get("seg", {"problem": "not sent yet"}):
                 return  # nothing was changed, and this label's SEG arrived before
-            files = [Path(folder) / "seg.dcm"]
             try:
-                if not write_label_seg(label, info, volume, files[0]):
+                files = write_label(label, info, volume, Path(folder), with_sr=self.send_sr)
+                if not files:
                     return  # nothing is left of the label, which a SEG cannot say
-                if self.send_sr:
-                    files.append(write_label_sr(label, info, volume, files[0]))
                 seg = {"problem": unknown} if unknown else self.archive.store(*files)
             except (requests.RequestException, OSError, ValueError) as error:
                 seg = {"problem": str(error)}

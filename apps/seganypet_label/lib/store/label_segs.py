@@ -33,31 +33,33 @@ IN_SEG = ("name", "idx", "tracking_uid", "clicks", "weights")  # of a target, wh
 DESCRIPTION = "SegAnyPET segmentation"
 
 
-def write_label_seg(label: Path, info: dict[str, Any], volume: PetVolume, file: Path) -> bool:
-    """Write a label map as a DICOM SEG with a segment per target; False where no target is left in it.
+def write_label(
+    label: Path, info: dict[str, Any], volume: PetVolume, folder: Path, *, with_sr: bool = False
+) -> list[Path]:
+    """Write a label map as a DICOM SEG with a segment per target, and the DICOM SR of what they measure if asked for.
+
+    Returns:
+        The files, the SEG first; none where no target is left in the map.
 
     Raises:
         ValueError: from `write_seg` and `read_label_map`.
     """
     targets = info["targets"]
     if not targets:
-        return False
+        return []
     voxels = read_label_map(label, volume).voxels
     numbers = np.zeros(max(int(voxels.max(initial=0)), *(target["idx"] for target in targets)) + 1, np.int16)
     for number, target in enumerate(targets, start=1):
         numbers[target["idx"]] = number
     names, origins = [target["name"] for target in targets], {target["name"]: origin_of(target) for target in targets}
-    write_seg(numbers[voxels], volume, file, labels=names, origins=origins, series_description=DESCRIPTION)
-    return True
-
-
-def write_label_sr(label: Path, info: dict[str, Any], volume: PetVolume, seg: Path) -> Path:
-    """Write what the segments of a label's SEG measure as a DICOM SR beside it, and return its path."""
-    voxels, targets = read_label_map(label, volume).voxels, info["targets"]
-    uptakes = [measure_uptake(volume, voxels == target["idx"]) for target in targets]
+    numbered, file = numbers[voxels], folder / "seg.dcm"
+    seg = write_seg(numbered, volume, file, labels=names, origins=origins, series_description=DESCRIPTION)
+    if not with_sr:
+        return [seg]
+    uptakes = [measure_uptake(volume, numbered == number) for number in range(1, len(targets) + 1)]
     readers = {target.get("by") or "" for target in targets}
     reader = readers.pop() if len(readers) == 1 else ""  # the report names one observer
-    return write_sr(seg, uptakes, volume, seg.with_name("sr.dcm"), reader=reader)
+    return [seg, write_sr(seg, uptakes, volume, folder / "sr.dcm", reader=reader)]
 
 
 def origin_of(target: Mapping[str, Any]) -> SegmentOrigin:
@@ -134,10 +136,10 @@ class LabelSegs:
     def _made(self, seg: LabelSeg) -> Instance:
         volume = self._store.volume(seg.study_id)
         with tempfile.TemporaryDirectory(prefix="seganypet-") as folder:
-            file = Path(folder) / "seg.dcm"
-            if not write_label_seg(seg.label, seg.info, volume, file):
+            files = write_label(seg.label, seg.info, volume, Path(folder))
+            if not files:
                 raise ValueError("no target is left in it")
-            dataset = pydicom.dcmread(file)
+            dataset = pydicom.dcmread(files[0])
         now = self.of_study(seg.study_id, seg.pet_uid)
         if now is None or now.uid != seg.uid:
             raise ValueError("it was saved anew while its SEG was made")
