@@ -18,6 +18,7 @@ from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import StudyStore
 from lib.store.kept_files import PRIVATE, keep
 from lib.store.series_cache import FETCHED
+from seganypet.data.kept_studies import identity_of
 
 logger = logging.getLogger(__name__)
 
@@ -106,11 +107,10 @@ def files_of(store: StudyStore, study: str) -> list[int] | None:
     if isinstance(store, ArchiveStore):
         return None
     try:
-        path, _ = store.source(study)
-        states = [file.stat() for file in (path.iterdir() if path.is_dir() else [path])]
+        files = identity_of(store.source(study)[0])["files"]
     except (OSError, ImageNotFoundException):
         return None
-    return [max((state.st_mtime_ns for state in states), default=0), sum(state.st_size for state in states)]
+    return [max((changed for _, _, changed in files), default=0), sum(size for _, size, _ in files)]
 
 
 def _is_here(store: StudyStore, study: str) -> bool:
