@@ -27,6 +27,7 @@ from seganypet.pet import (
     write_seg,
     write_sr,
 )
+from seganypet.whole_file import whole_file
 
 ANSWER, PICTURE = "answer.json", "picture.png"
 DICOM_SEG, DICOM_SR = "segmentation.dcm", "measurements.dcm"
@@ -93,7 +94,8 @@ def answer_study(
             "dicom_sr": None if unavailable else DICOM_SR,
             "picture": PICTURE,
         }
-        (made / ANSWER).write_text(json.dumps(answer, indent=1))
+        with whole_file(made / ANSWER) as draft:  # on the disk before it has its name
+            draft.write_text(json.dumps(answer, indent=1))
         for name in (ANSWER, DICOM_SEG, DICOM_SR):
             (folder / name).unlink(missing_ok=True)
         for file in sorted(made.iterdir(), key=lambda file: file.name == ANSWER):
