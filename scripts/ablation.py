@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import command
 import numpy as np
-from command import run
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
@@ -284,9 +284,9 @@ def train(run: Path, overlay: dict[str, Any]) -> None:
     overlay = overlay | {"run_dir": str(run), "resume": str(run) if (run / "checkpoint.pt").exists() else None}
     (run / "overlay.json").write_text(json.dumps(overlay, indent=1))
     configs = [str(BUNDLE / "configs" / "train.json"), str(run / "overlay.json")]
-    command = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", str(configs)]
+    words = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", str(configs)]
     with (run / "log.txt").open("a") as log:
-        finished = subprocess.run(command, cwd=BUNDLE, stdout=log, stderr=subprocess.STDOUT)
+        finished = subprocess.run(words, cwd=BUNDLE, stdout=log, stderr=subprocess.STDOUT)
     if finished.returncode != 0:
         sys.exit(f"ablation: {run.name} failed; see {run / 'log.txt'}")
     (run / "done").touch()
@@ -341,4 +341,4 @@ def write_rules(path: Path, weights: Path, noisy: Path, clean: Path, leave_out: 
 
 
 if __name__ == "__main__":
-    run(ablation)
+    command.run(ablation)
