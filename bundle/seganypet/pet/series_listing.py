@@ -27,6 +27,7 @@ _FIELDS = [
     "StudyInstanceUID",
     "SeriesDescription",
     "SeriesDate",
+    "PatientName",
     "PatientID",
     "FrameOfReferenceUID",
     "ImageType",
@@ -46,6 +47,7 @@ class PetSeries:
         modality: "PT", "CT", ...
         description: SeriesDescription, empty where there is none.
         study_uid: StudyInstanceUID.
+        patient: PatientName as written.
         patient_id: PatientID.
         date: SeriesDate as written, YYYYMMDD.
         frame_uid: FrameOfReferenceUID.
@@ -57,6 +59,7 @@ class PetSeries:
     modality: str
     description: str = ""
     study_uid: str = ""
+    patient: str = ""
     patient_id: str = ""
     date: str = ""
     frame_uid: str = ""
@@ -121,6 +124,7 @@ def group_series(files: Iterable[Path]) -> tuple[list[PetSeries], dict[Path, Pet
                 modality=first.modality,
                 description=first.description,
                 study_uid=first.study_uid,
+                patient=first.patient,
                 patient_id=first.patient_id,
                 date=first.date,
                 frame_uid=first.frame_uid,
@@ -165,6 +169,7 @@ class _FileHeader:
     modality: str
     description: str
     study_uid: str
+    patient: str
     patient_id: str
     date: str
     frame_uid: str
@@ -208,6 +213,7 @@ def _read_header(path: str, _mtime_ns: int, size: int) -> _FileHeader | None:
         texts["Modality"],
         texts["SeriesDescription"],
         texts["StudyInstanceUID"],
+        texts["PatientName"],
         texts["PatientID"],
         texts["SeriesDate"],
         texts["FrameOfReferenceUID"],

@@ -13,9 +13,11 @@ import requests
 from lib.http.start_page import MaskRow, PageState, StudyCard, page
 from lib.store import last_masks
 from lib.store.last_masks import LastMasks
+from lib.store.study_description import shown_name
 from small_studies import HOT_CENTRE, SHAPE
 
 EVIL = "<script>alert(1)</script>\"&'"
+PHANTOM = "Phantom, Pet · PHANTOM"
 
 
 def seen(html: str, label: str) -> str:
@@ -40,8 +42,25 @@ def test_a_search_finds_by_every_word(server):
         return re.findall(r"<h2>(.*?)</h2>", requests.get(server.url, params={"q": query}, timeout=30).text)
 
     assert titles("BLOCK") == ["block"]
-    assert titles("phantom 20260115") == ["PHANTOM"]
+    assert titles("phantom 20260115") == [PHANTOM]
     assert titles("phantom nowhere") == []
+    assert titles("2026-01-15") == [PHANTOM], "as the page shows it"
+    (study,) = requests.get(f"{server.url}/proxy/dicom/qido/series", timeout=30).json()
+    for tag in ("0020000D", "0020000E"):
+        assert titles(study[tag]["Value"][0]) == [PHANTOM]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Müller^Jörg^^Dr", "Müller, Jörg, Dr"),
+        ("Yamada^Tarou=山田^太郎", "Yamada, Tarou = 山田, 太郎"),
+        ("Yamada^Tarou=^=^", "Yamada, Tarou"),
+        (None, ""),
+    ],
+)
+def test_a_name_is_shown_to_people(name, shown):
+    assert shown_name(name) == shown
 
 
 def test_the_last_mask_is_shown_and_saved_as_final_with_who_clicks_and_weights(server):

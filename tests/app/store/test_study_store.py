@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from fastapi import HTTPException
 from lib.store import datastore
@@ -215,6 +216,19 @@ def test_a_series_that_appears_later_is_found(folder):
     store._looked = 0.0
     write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "late")
     assert store.source("late")[0] == folder / "late"
+
+
+def test_a_patient_who_was_corrected_is_shown_as_such_and_notes_stay(folder):
+    files = write_pet_dicom_series(hot_block(), DICOM_AFFINE, folder / "pet")
+    store = open_store(folder)
+    store.update_image_info("pet", {"note": "seen"})
+    for file in files:
+        header = pydicom.dcmread(file)
+        header.PatientName, header.PatientID = "Right^Ann", "R1"
+        header.save_as(file)
+    store.refresh()
+    info = open_store(folder).get_image_info("pet")
+    assert (info["about"]["patient"], info["about"]["patient_id"], info["note"]) == ("Right^Ann", "R1", "seen")
 
 
 def test_another_series_in_a_folder_does_not_inherit_labels(folder):

@@ -55,6 +55,7 @@ class StudyCard:
         description: of the series.
         encoded: how far it is encoded ahead.
         rows: its targets.
+        series_uid: SeriesInstanceUID of a DICOM study, else "".
     """
 
     study: str
@@ -64,10 +65,16 @@ class StudyCard:
     description: str
     encoded: str
     rows: tuple[MaskRow, ...]
+    series_uid: str = ""
+
+    @property
+    def day(self) -> str:
+        return f"{self.date[:4]}-{self.date[4:6]}-{self.date[6:8]}" if len(self.date) == 8 else self.date
 
     @property
     def searched(self) -> str:
-        return " ".join((self.study, self.patient, self.date, self.description)).lower()
+        said = (self.study, self.patient, self.date, self.day, self.description, self.study_uid, self.series_uid)
+        return " ".join(said).lower()
 
 
 @dataclass(frozen=True)
@@ -143,9 +150,8 @@ def _study(card: StudyCard, state: PageState) -> str:
         if card.study_uid
         else ""
     )
-    day = f"{card.date[:4]}-{card.date[4:6]}-{card.date[6:8]}" if len(card.date) == 8 else card.date
     title = escape(card.patient or card.study)
-    about = " · ".join(escape(part) for part in (day, card.description) if part)
+    about = " · ".join(escape(part) for part in (card.day, card.description) if part)
     rows = "".join(_row(card, row, state) for row in card.rows)
     table = (
         "<table><thead><tr><th>Structure</th><th>State</th><th>Volume mL</th><th>SUV max</th><th>SUV mean</th>"

@@ -9,6 +9,7 @@ from lib.http.start_page import MaskRow, PageState, StudyCard
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import StudyStore
 from lib.store.saved_targets import saved_by
+from lib.store.study_description import shown_name
 
 if TYPE_CHECKING:
     from lib.app import SegAnyPETApp
@@ -20,7 +21,7 @@ def page_state(app: SegAnyPETApp, query: str) -> PageState:
     """The server's state and the studies that a search finds, those worked on first, then the newest.
 
     Args:
-        query: words that must all stand in a study's id, patient, date or description.
+        query: words that must all stand in what a study's card shows of it, or in its UIDs.
     """
     store = app.datastore()
     studies = store.json()["objects"]
@@ -79,16 +80,13 @@ def _card(store: Any, study: str, entry: Mapping[str, Any], ahead: Mapping[str, 
     return StudyCard(
         study=study,
         study_uid=str(about.get("study_uid", "")),
-        patient=" · ".join(part for part in (_name(about.get("patient")), str(about.get("patient_id", ""))) if part),
+        series_uid=str(info.get("series_uid", "")),
+        patient=" · ".join(filter(None, (shown_name(about.get("patient")), str(about.get("patient_id", ""))))),
         date=str(about.get("date", "")),
         description=str(about.get("description") or about.get("study_description") or info.get("name", "")),
         encoded=encoded,
         rows=tuple(rows),
     )
-
-
-def _name(patient: Any) -> str:
-    return ", ".join(part for part in str(patient or "").split("^") if part)
 
 
 def _encoding(progress: Iterable[Mapping[str, Any]]) -> str:

@@ -94,6 +94,7 @@ def _readable(files: list[Path]) -> list[PetSeries]:
 
 def _about(series: PetSeries) -> dict[str, str]:
     return {
+        "patient": series.patient,
         "patient_id": series.patient_id,
         "date": series.date,
         "description": series.description,

@@ -23,7 +23,7 @@ def describe_study(info: Mapping[str, Any], volume: PetVolume) -> dict[str, Any]
         header = pydicom.dcmread(volume.source.files[0], stop_before_pixels=True)
     provenance = volume.suv_provenance
     return {
-        "patient": str(header.get("PatientName", "") or about.get("patient", "")).replace("^", ", ").strip(", "),
+        "patient": shown_name(header.get("PatientName") or about.get("patient")),
         "patient_id": str(header.get("PatientID", "") or about.get("patient_id", "")),
         "birth_date": _date(header.get("PatientBirthDate", "")),
         "sex": str(header.get("PatientSex", "") or ""),
@@ -37,6 +37,12 @@ def describe_study(info: Mapping[str, Any], volume: PetVolume) -> dict[str, Any]
         "suv_missing": (provenance.reason if provenance else None) or "",
         "suv_notes": list(provenance.notes) if provenance else [],
     }
+
+
+def shown_name(patient: Any) -> str:
+    """A DICOM name for people: "Yamada^Tarou=山田^太郎" is "Yamada, Tarou = 山田, 太郎"; empty parts are left out."""
+    forms = (", ".join(part for part in form.split("^") if part.strip()) for form in str(patient or "").split("="))
+    return " = ".join(form for form in forms if form)
 
 
 def _tracer(header: pydicom.Dataset) -> str:

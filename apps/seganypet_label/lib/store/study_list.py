@@ -221,6 +221,11 @@ class StudyList(SharedIndex):
                 }
                 objects[series.study_id] = ImageLabelModel(image=DataModel(info=info, ext=DICOM))
                 added += 1
+            else:
+                now = {"folder": series.folder, "about": dict(series.about)}  # may have been corrected, or moved
+                if not now.items() <= known.image.info.items():
+                    known.image.info.update(now)
+                    added += 1
         return added
 
     def _look_for_series(self) -> None:
