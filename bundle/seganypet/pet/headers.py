@@ -91,6 +91,8 @@ def _canonical_value(vr: str, text: str) -> str:
         return f"{digits}.{fraction.rstrip('0')}".rstrip(".")
     if vr == "DA":
         return text.replace(".", "").replace("-", "")
+    if vr == "PN":  # in Latin letters: an archive may lose the others
+        return text.partition("=")[0].rstrip("^ ")
     return text.upper() if vr == "CS" else text
 
 

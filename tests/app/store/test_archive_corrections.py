@@ -64,6 +64,20 @@ def test_a_dose_that_was_corrected_while_the_server_stood_is_seen_when_the_study
     assert peak(open_store(client, tmp_path)) == pytest.approx(PEAK / 2, rel=0.01)
 
 
+def test_a_patient_who_was_corrected_is_whose_seg_is_sent_and_no_log_names_her(client, tmp_path, caplog):
+    caplog.set_level("INFO")
+    store, mask = open_store(client, tmp_path), np.zeros(SHAPE, bool)
+    mask[2:20, 2:20, 2:20] = True
+    store.source(client.uid)
+    client.correct(PatientID="R1", PatientName="Right^Ann", PatientBirthDate="19700101", AccessionNumber="A7")
+    store.save_target(client.uid, FINAL, mask, {"label": "node"})
+    (seg,) = client.taken
+    said = (seg.PatientID, str(seg.PatientName), seg.PatientBirthDate, seg.AccessionNumber)
+    assert said == ("R1", "Right^Ann", "19700101", "A7")
+    assert "changed in the archive: a patient's name or number" in caplog.text
+    assert "Ann" not in caplog.text
+
+
 def client_tracer(client: SeriesClient) -> Dataset:
     return next(client.iter_series("", client.uid)).RadiopharmaceuticalInformationSequence[0]
 
@@ -209,6 +223,7 @@ def test_an_archive_behind_a_proxy_that_says_503_does_not_answer(tmp_path):
         ("Units", "BQML", "BQML ", "GML"),
         ("CorrectedImage", ["DECY", "ATTN"], ["DECY", "ATTN"], ["DECY"]),
         ("RadionuclideTotalDose", "3.7e8", "370000000", "3.7e7"),
+        ("PatientName", "Yamada^Tarou^^=山田^太郎", "Yamada^Tarou=^", "Yamada^Hana=山田^太郎"),
     ],
 )
 def test_the_same_in_another_writing_is_no_change(keyword, value, same, other):

@@ -11,7 +11,7 @@ from monailabel.interfaces.exception import ImageNotFoundException
 from pydicom.errors import InvalidDicomError
 
 from lib.store.archive import Archive
-from lib.store.series_changes import ASKED_FOR, differences
+from lib.store.series_changes import ASKED_FOR, WHO, differences
 from seganypet.pet.dicom_file import read_dicom
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,8 @@ class SeriesCache:
             self._known.pop(uid, None)
         if not found or found == self._known.get(uid):
             return False
-        logger.info("%s has changed in the archive: %s", uid, ", ".join(found))
+        named = ("a patient's name or number" if one.startswith(WHO) else one for one in found)  # a log has none
+        logger.info("%s has changed in the archive: %s", uid, ", ".join(dict.fromkeys(named)))
         with self._fetching[uid]:
             try:
                 self._fetch(study_uid, uid, count)

@@ -1,4 +1,4 @@
-"""What SUV rests on in a PET header, compared between the file that was fetched and what the archive has now."""
+"""Whose a PET is and what SUV rests on, compared between the file that was fetched and what the archive has now."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pydicom.dataset import Dataset
 
 from seganypet.pet.headers import TRACER, canonical, texts_in
 
+WHO = ("PatientID", "PatientName", "PatientBirthDate", "AccessionNumber")  # a SEG repeats it
 FIELDS = (  # what `differences` looks at
+    *WHO,
     "PatientWeight",
     "PatientSize",
     "PatientSex",
