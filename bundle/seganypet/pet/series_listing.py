@@ -13,7 +13,7 @@ from pydicom._uid_dict import UID_dictionary
 
 from seganypet.pet.dicom_file import has_preamble, read_dicom
 from seganypet.pet.errors import PetReadError
-from seganypet.pet.headers import header_text, named, values_of
+from seganypet.pet.headers import Header, header_text, named, values_of
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ _FIELDS = [
     "CorrectedImage",
     "NumberOfFrames",
 ]
+KIND = ("Modality", "SOPClassUID", "NumberOfFrames", "ImageType", "SeriesType", "CorrectedImage")  # of a series
 
 
 @dataclass(frozen=True)
@@ -200,8 +201,8 @@ def _read_header(path: str, _mtime_ns: int, size: int) -> _FileHeader | None:
             raise
         return None
     texts = {keyword: header_text(header, keyword) or "" for keyword in _FIELDS}
-    sop_class = texts["SOPClassUID"] or str(header.file_meta.get("MediaStorageSOPClassUID", ""))
-    if sop_class == _DICOMDIR:
+    texts["SOPClassUID"] = texts["SOPClassUID"] or str(header.file_meta.get("MediaStorageSOPClassUID", ""))
+    if texts["SOPClassUID"] == _DICOMDIR:
         return None
     if not texts["Modality"] or not texts["SeriesInstanceUID"]:
         missing = "Modality" if not texts["Modality"] else "SeriesInstanceUID"
@@ -217,13 +218,19 @@ def _read_header(path: str, _mtime_ns: int, size: int) -> _FileHeader | None:
         texts["PatientID"],
         texts["SeriesDate"],
         texts["FrameOfReferenceUID"],
-        _problem(texts, sop_class),
+        pet_problem(texts),
     )
 
 
-def _problem(texts: dict[str, str], sop_class: str) -> str | None:
-    """Why a file is no slice of a static, attenuation-corrected PET; None where it is."""
-    if texts["Modality"] != "PT":
+def pet_problem(header: Header) -> str | None:
+    """Why a header is of no slice of a static, attenuation-corrected PET; None where it is.
+
+    Args:
+        header: with the fields of `KIND` that are known.
+    """
+    texts = {keyword: header_text(header, keyword) or "" for keyword in KIND}
+    sop_class = texts["SOPClassUID"]
+    if texts["Modality"] not in ("PT", ""):
         return f"{named('Modality')} is {texts['Modality']}, not PT"
     if sop_class in _ENHANCED_PET:
         return f"{named('SOPClassUID')} is {_uid_name(sop_class)}: multi-frame, convert it to single frames"

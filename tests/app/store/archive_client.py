@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import requests
@@ -20,6 +20,7 @@ class Client:
 
     def __init__(self) -> None:
         self.away, self.series = False, ["1.2.1"]
+        self.says: dict[str, dict[str, object]] = {}  # of a series, where it is asked for
 
     def search_for_series(self, study_uid=None, *, search_filters, fields, offset=None) -> list[dict]:
         if self.away:
@@ -27,14 +28,17 @@ class Client:
         if search_filters["Modality"] != "PT":
             return []
         wanted = search_filters.get("SeriesInstanceUID")
-        return [self._json(uid) for uid in self.series[offset or 0 :] if wanted in (None, uid)]
+        return [self._json(uid, fields) for uid in self.series[offset or 0 :] if wanted in (None, uid)]
 
     def retrieve_instance_metadata(self, study_uid, series_uid, sop_uid) -> dict:
         raise requests.ConnectionError("refused")
 
-    def _json(self, uid: str) -> dict:
+    def _json(self, uid: str, fields: Collection[str]) -> dict:
         one = Dataset()
         one.SeriesInstanceUID, one.StudyInstanceUID, one.Modality = uid, "1.2", "PT"
+        for keyword, value in self.says.get(uid, {}).items():
+            if keyword in fields:
+                setattr(one, keyword, value)
         return one.to_json_dict()
 
 

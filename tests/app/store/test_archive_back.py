@@ -16,6 +16,7 @@ from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import FINAL
 from lib.store.findings import saved_targets
 from lib.store.volumes import Volumes
+from monailabel.interfaces.exception import ImageNotFoundException
 from one_series_archive import OneSeries
 from small_studies import SHAPE
 
@@ -34,6 +35,24 @@ def test_what_was_known_stays_and_what_came_is_listed(tmp_path):
     client.away = False
     store.refresh()
     assert (sorted(store.list_images()), store.answered) == (["1.2.1", "1.2.2"], True)
+
+
+def test_a_series_that_is_no_static_corrected_pet_is_not_listed_and_the_log_says_why_once(tmp_path, caplog):
+    caplog.set_level("INFO")
+    client = Client()
+    client.series = ["1.2.1", "1.2.2", "1.2.3"]
+    client.says = {
+        "1.2.1": {"CorrectedImage": ["DECY", "ATTN"], "SeriesType": ["STATIC", "IMAGE"]},
+        "1.2.2": {"CorrectedImage": ["DECY"]},
+        "1.2.3": {"SeriesType": ["DYNAMIC", "IMAGE"]},
+    }
+    store = ArchiveStore(Archive(client), tmp_path, Volumes(10**9))
+    store.refresh()
+    assert store.list_images() == ["1.2.1"]
+    assert caplog.text.count("not listed: series 1.2.2: CorrectedImage (0028,0051) is DECY, without ATTN") == 1
+    with pytest.raises(ImageNotFoundException) as refused:
+        store.source("1.2.3")
+    assert "SeriesType (0054,1000) is DYNAMIC" in refused.value.msg
 
 
 class WithSegs(OneSeries):

@@ -22,6 +22,8 @@ from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
+from seganypet.pet.series_listing import KIND, pet_problem
+
 logger = logging.getLogger(__name__)
 
 UID = re.compile(r"[0-9][0-9.]{0,63}")
@@ -40,6 +42,7 @@ FIELDS = (
     "PatientID",
     "PatientName",
     "NumberOfSeriesRelatedInstances",
+    *KIND[1:],  # an archive may leave them out
 )
 
 
@@ -52,12 +55,14 @@ class ArchiveSeries:
         study_uid: StudyInstanceUID.
         slices: how many instances the archive says it has; 0 where it does not say.
         about: patient, date and description, for people.
+        problem: why it is no static, attenuation-corrected PET; None where it is, or the archive does not say.
     """
 
     uid: str
     study_uid: str
     slices: int
     about: Mapping[str, str]
+    problem: str | None = None
 
 
 class Archive:
@@ -72,6 +77,7 @@ class Archive:
         self._client = client
         self._filter = {**(search_filter or {}), "Modality": PET}
         self.url = str(client.base_url)
+        self._passed_over: set[str] = set()
 
     @classmethod
     def open(cls, url: str) -> Archive:
@@ -106,12 +112,17 @@ class Archive:
         return session
 
     def pet_series(self) -> list[ArchiveSeries]:
-        """All PET series.
+        """The PET series that can be read, as far as the archive says it; the log names the others, once.
 
         Raises:
             requests.RequestException: the archive does not answer.
         """
-        return list(self._search(self._filter))
+        found = list(self._search(self._filter))
+        for one in found:
+            if one.problem and one.uid not in self._passed_over:
+                self._passed_over.add(one.uid)
+                logger.info("not listed: series %s: %s", one.uid, one.problem)
+        return [one for one in found if one.problem is None]
 
     def one_series(self, uid: str) -> ArchiveSeries | None:
         """The PET series of a UID, or None.
@@ -280,4 +291,4 @@ def _series(found: Dataset, uid: str) -> ArchiveSeries:
         )
     }
     slices = found.get("NumberOfSeriesRelatedInstances") or 0
-    return ArchiveSeries(uid, str(found.get("StudyInstanceUID", "")), int(slices), about)
+    return ArchiveSeries(uid, str(found.get("StudyInstanceUID", "")), int(slices), about, pet_problem(found))

@@ -100,6 +100,8 @@ class ArchiveStore(StudyStore):
         found = self.archive.one_series(name)
         if found is None:
             raise ImageNotFoundException(f"the archive {self.archive.url} has no PET series {name!r}")
+        if found.problem is not None:
+            raise ImageNotFoundException(f"series {name!r} of the archive is not read: {found.problem}")
         with self._lock:
             self._listed = {**(self._listed or {}), name: found}
             self._series = [self._folder_of(one) for one in self._listed.values()]
