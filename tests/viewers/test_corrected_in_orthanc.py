@@ -80,7 +80,7 @@ def test_an_older_label_that_could_not_be_read_at_first_is_in_the_next_seg(store
     write_seg({"older": box(8)}, read_pet(tmp_path / "study"), tmp_path / "seg.dcm")
     orthanc.store([*files, tmp_path / "seg.dcm"])
     before, store.archive.searchable = orthanc.series("SEG"), False
-    with pytest.raises(Exception, match="could not be taken in first: no answer"):
+    with pytest.raises(Exception, match="could not be taken in first: the archive does not answer"):
         store.save_target(uid, FINAL, box(16), {"label": "mine", "replaces": ""})
     assert orthanc.series("SEG") == before
     store.archive.searchable = True

@@ -28,6 +28,7 @@ class Asked(OneSeries):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.asked: list[tuple[str, bytes | None]] = []
+        self.status = 200
 
     def session(self) -> SimpleNamespace:
         return SimpleNamespace(request=self._request)
@@ -35,7 +36,7 @@ class Asked(OneSeries):
     def _request(self, method: str, url: str, *, data: bytes | None, **more: object) -> requests.Response:
         self.asked.append((method, data))
         answer = requests.Response()
-        answer.status_code, answer.raw = 200, io.BytesIO(b"{}")
+        answer.status_code, answer.raw = self.status, io.BytesIO(b"{}")
         return answer
 
 
@@ -67,6 +68,12 @@ def test_who_may_not_save_labels_stores_nothing_in_the_archive(client, archive):
     client.roles.append(ANNOTATOR)
     assert client.post(STOW, content=b"dicom").status_code == 200
     assert archive.asked == [("GET", None), ("POST", b"dicom")]
+
+
+def test_a_reader_is_not_told_that_her_login_is_wrong_where_it_is_the_servers(client, archive):
+    archive.status = 401
+    refused = client.get("/proxy/dicom/qido/studies")
+    assert (refused.status_code, "refuses this server's login (401)" in refused.json()["detail"]) == (502, True)
 
 
 def test_no_more_is_taken_into_memory_than_a_seg_needs(client, archive, monkeypatch):

@@ -26,15 +26,15 @@ from seganypet.pet import read_pet, write_seg
 def test_what_was_known_stays_and_what_came_is_listed(tmp_path):
     client = Client()
     store = ArchiveStore(Archive(client), tmp_path, Volumes(10**9))
-    assert (store.list_images(), store.answered) == (["1.2.1"], True)
+    assert (store.list_images(), store.trouble) == (["1.2.1"], "")
     client.away, client.series = True, ["1.2.1", "1.2.2"]
     store.refresh()
-    assert (store.list_images(), store.answered) == (["1.2.1"], False)
+    assert (store.list_images(), store.trouble) == (["1.2.1"], "the archive does not answer")
     with pytest.raises(requests.ConnectionError):
         store.source("1.2.2")
     client.away = False
     store.refresh()
-    assert (sorted(store.list_images()), store.answered) == (["1.2.1", "1.2.2"], True)
+    assert (sorted(store.list_images()), store.trouble) == (["1.2.1", "1.2.2"], "")
 
 
 def test_a_series_that_is_no_static_corrected_pet_is_not_listed_and_the_log_says_why_once(tmp_path, caplog):

@@ -211,7 +211,7 @@ def test_an_archive_behind_a_proxy_that_says_503_does_not_answer(tmp_path):
         archive = Archive.open(f"http://127.0.0.1:{server.server_port}/dicom-web")
         with pytest.raises(requests.RequestException, match="503"):
             archive.pet_series()
-        assert not ArchiveStore(archive, tmp_path, Volumes(10**9)).answered
+        assert "(503)" in ArchiveStore(archive, tmp_path, Volumes(10**9)).trouble
         server.shutdown()
 
 

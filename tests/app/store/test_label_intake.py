@@ -85,7 +85,9 @@ def test_a_first_save_takes_the_older_label_in_before_a_newer_seg_hides_it(clien
 @pytest.mark.parametrize("restarted", [False, True])
 def test_while_the_archive_cannot_be_searched_a_save_is_kept_here_and_hides_nothing(client, tmp_path, restarted):
     store = open_store(client, tmp_path)
-    with pytest.raises(HTTPException, match=r"kept on this server.*could not be taken in first: refused") as refused:
+    with pytest.raises(
+        HTTPException, match=r"kept on this server.*taken in first: the archive does not answer"
+    ) as refused:
         save(store, client, "mine", 10)
     assert refused.value.status_code == 502
     assert (names(store, client), client.taken) == (["mine"], [])

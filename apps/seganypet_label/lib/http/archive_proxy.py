@@ -23,7 +23,7 @@ from lib.http.folder_dicomweb import answer
 from lib.http.nninteractive_requests import read_body
 from lib.http.own_threads import OwnThreads
 from lib.http.tokens import may_save
-from lib.store.archive import TIMEOUT_S
+from lib.store.archive import TIMEOUT_S, trouble
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import StudyStore
 from seganypet.pet import PetVolume
@@ -50,7 +50,8 @@ async def forward(request: Request, path: str, user: User = READER) -> Response:
 
     Raises:
         HTTPException: 404 for what a folder does not hold; 405 where it is asked to store. Of an archive 403 where
-            somebody stores who may not save labels, 413 for more than `MOST_STORED` bytes.
+            somebody stores who may not save labels, 413 for more than `MOST_STORED` bytes, 502
+            where it refuses this server's login.
     """
     app: SegAnyPETApp = app_instance()
     store = app.datastore()
@@ -98,6 +99,9 @@ async def forward(request: Request, path: str, user: User = READER) -> Response:
         timeout=TIMEOUT_S,
     )
     said: requests.Response = await ARCHIVE_THREADS.run(ask)
+    if said.status_code in (401, 403):  # of this server, not of who asks it
+        said.close()
+        raise HTTPException(502, trouble(requests.HTTPError(response=said)))
     kept = {name: said.headers[name] for name in PASSED_BACK if name in said.headers}
     return StreamingResponse(_content(said), status_code=said.status_code, headers=kept)
 

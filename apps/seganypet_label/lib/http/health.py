@@ -47,7 +47,11 @@ def troubles(app: SegAnyPETApp) -> Iterator[str]:
     """What people should look at though clicks are answered; no study is named."""
     if app.weights.info()["problem"]:
         yield "the file of weights cannot be read, or a new one does not load; those before it are in force"
-    store = app.datastore()
+    yield from store_troubles(app.datastore())
+
+
+def store_troubles(store: object) -> Iterator[str]:
+    """Those of where studies and labels are."""
     if not isinstance(store, StudyStore):
         return
     if not store.is_there():
@@ -58,8 +62,8 @@ def troubles(app: SegAnyPETApp) -> Iterator[str]:
     free = shutil.disk_usage(store.root).free
     if free < ROOM_MB * MB:
         yield f"the disk of the studies folder has {free // MB} MB left"
-    if isinstance(store, ArchiveStore) and not store.answered:
-        yield "the archive does not answer"
+    if isinstance(store, ArchiveStore) and store.trouble:
+        yield store.trouble
 
 
 @router.get("/metrics")

@@ -47,6 +47,7 @@ from lib.http.infer_route import infer
 from lib.http.tokens import accept_valid_tokens, note_reader
 from lib.http.watch import Watch, quiet_access_log
 from lib.learning.task_processes import look_after_tasks
+from lib.store.archive import trouble
 from seganypet.pet import PetReadError
 
 logger = logging.getLogger(__name__)
@@ -157,6 +158,8 @@ _STATUS: dict[type[Exception], int] = {
 
 async def _explain(status: int, request: Request, error: Exception) -> JSONResponse:
     detail = getattr(error, "msg", "") or str(error) or type(error).__name__
+    if isinstance(error, requests.RequestException):
+        detail = trouble(error)
     if isinstance(error, FileNotFoundError) and error.filename:
         detail = f"{Path(error.filename).name} is not there any more"
     if isinstance(error, json.JSONDecodeError):

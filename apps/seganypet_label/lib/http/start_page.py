@@ -83,7 +83,7 @@ class PageState:
 
     Args:
         server: name → value.
-        problem: what is wrong with the weights, or "".
+        problem: what is wrong with the weights, the folder or the archive, or "".
         labels: names to choose from.
         studies: those shown.
         found: how many there are.
@@ -132,7 +132,7 @@ def page(state: PageState, *, said: str, nonce: str) -> str:
 <style nonce="{nonce}">{style}</style></head>
 <body><header><h1>SegAnyPET</h1><p>{where}</p>
 <nav><a href="/api">API</a><a href="/info/">Info</a></nav></header>
-<main>{note}{problem}
+<main>{note}<div data-live="problem">{problem}</div>
 <dl class="server" data-live="server">{server}</dl>
 <form class="search" role="search"><input type="search" name="q" value="{escape(state.query)}"
  placeholder="patient, date, description or UID" aria-label="Search studies"><button>Search</button>

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lib.http.health import store_troubles
 from lib.http.start_page import MaskRow, PageState, StudyCard
 from lib.store.archive_store import ArchiveStore
 from lib.store.datastore import StudyStore
@@ -42,7 +43,7 @@ def page_state(app: SegAnyPETApp, query: str) -> PageState:
     }
     return PageState(
         server=server,
-        problem=str(weights["problem"]),
+        problem="; ".join(filter(None, (str(weights["problem"]), *store_troubles(store)))),
         labels=app.options.labels,
         studies=tuple(found[:MOST_STUDIES]),
         found=len(found),

@@ -265,6 +265,27 @@ class Archive:
                     yield _series(one, uid)
 
 
+def trouble(error: Exception) -> str:
+    """What is wrong with an archive that could not be asked, in words for people.
+
+    Args:
+        error: that asking it ended in.
+    """
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        status = error.response.status_code
+        if status in (401, 403):
+            return (
+                f"the archive refuses this server's login ({status}): see MONAI_LABEL_DICOMWEB_USERNAME and "
+                "MONAI_LABEL_DICOMWEB_PASSWORD"
+            )
+        return f"the archive answers with an error of its own ({status})"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "the archive's certificate is not trusted: name a file with its authority's in REQUESTS_CA_BUNDLE"
+    if isinstance(error, requests.ConnectionError | requests.Timeout):
+        return "the archive does not answer"
+    return str(error)
+
+
 def _says(error: requests.HTTPError, codes: Collection[int]) -> bool:
     return error.response is not None and error.response.status_code in codes
 

@@ -26,7 +26,7 @@ from monailabel.datastore.local import ImageLabelModel
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 from numpy.typing import NDArray
 
-from lib.store.archive import Archive, ArchiveSeries
+from lib.store.archive import Archive, ArchiveSeries, trouble
 from lib.store.archive_checks import Checks
 from lib.store.bad_request import BadRequest
 from lib.store.datastore import FINAL, StudyStore
@@ -66,7 +66,7 @@ class ArchiveStore(StudyStore):
         self.archive, self.send_sr = archive, send_sr
         self._sending: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # so that no older SEG comes last
         self._listed: dict[str, ArchiveSeries] | None = None  # None until the archive has answered
-        self.answered = False  # whether the archive gave its list when it was asked for it last
+        self.trouble = ""  # why the archive did not give its list when it was asked for it last
         folder = cache / hashlib.md5(archive.url.encode(), usedforsecurity=False).hexdigest()
         self.cache = SeriesCache(archive, folder)
         self.checks = Checks(LIST_EVERY_S)
@@ -259,7 +259,7 @@ class ArchiveStore(StudyStore):
                     return  # nothing is left of the label, which a SEG cannot say
                 seg = {"problem": unknown} if unknown else self.archive.store(*files)
             except (requests.RequestException, OSError, ValueError) as error:
-                seg = {"problem": str(error)}
+                seg = {"problem": trouble(error)}
             self._note_seg(study_id, tag, label, info, seg)
         if "problem" in seg:
             raise HTTPException(502, f"the label is kept on this server, but not in the archive: {seg['problem']}")
@@ -292,10 +292,10 @@ class ArchiveStore(StudyStore):
         """The archive's list; what was known before where it does not answer."""
         try:
             self._listed = {series.uid: series for series in self.archive.pet_series()}
-            self.answered = True
+            self.trouble = ""
         except (requests.RequestException, OSError) as error:
-            self.answered = False
-            logger.warning("the archive %s does not answer, studies may be missing: %s", self.archive.url, error)
+            self.trouble = trouble(error)
+            logger.warning("%s: %s; studies may be missing: %s", self.archive.url, self.trouble, error)
         return [self._folder_of(series) for series in (self._listed or {}).values()]
 
     def _folder_of(self, series: ArchiveSeries) -> SeriesFolder:

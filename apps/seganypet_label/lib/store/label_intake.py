@@ -13,7 +13,7 @@ import numpy as np
 from fastapi import HTTPException
 from numpy.typing import NDArray
 
-from lib.store.archive import Archive
+from lib.store.archive import Archive, trouble
 from lib.store.archive_labels import ArchiveLabel, newest_label
 from lib.store.kept_files import PRIVATE, keep
 from lib.store.reader import READER
@@ -73,7 +73,7 @@ class LabelIntake:
                 if found is not None:
                     self._keep_found(study_id, found, study)
             except OSError as error:  # those of requests are OSErrors, too
-                return self._not_yet(study_id, str(error))
+                return self._not_yet(study_id, trouble(error))
             except HTTPException as error:
                 if error.status_code == 409:
                     return self._not_yet(study_id, str(error.detail))
