@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 
 import pytest
 import requests
@@ -57,6 +59,32 @@ def test_what_is_wrong_with_an_archive_is_said_in_words(tmp_path, error, said):
     store = ArchiveStore(Archive(Ailing()), tmp_path, Volumes(10**9))
     assert said in store.trouble
     assert list(store_troubles(store)) == [store.trouble]
+
+
+def test_nobody_waits_for_an_archive_that_hangs(tmp_path):
+    let = threading.Event()
+
+    class Hanging(Client):
+        def search_for_series(self, *_, **more):
+            assert let.wait(60)
+            return super().search_for_series(*_, **more)
+
+    begun = time.monotonic()
+    store = ArchiveStore(Archive(Hanging()), tmp_path, Volumes(10**9))
+    assert (store.list_images(), store.trouble) == ([], "the archive has not answered yet")
+    assert time.monotonic() - begun < 10
+    let.set()
+    while store.trouble and time.monotonic() - begun < 60:
+        time.sleep(0.05)
+    assert store.list_images() == ["1.2.1"]
+
+
+def test_health_asks_an_archive_again_that_nobody_lists(tmp_path):
+    client = Client()
+    store = ArchiveStore(Archive(client), tmp_path, Volumes(10**9))
+    assert list(store_troubles(store)) == []
+    client.away, store._lists.every_s = True, 0.0
+    assert list(store_troubles(store)) == ["the archive does not answer"]
 
 
 def test_a_name_that_is_no_uid_is_not_asked_for(store):

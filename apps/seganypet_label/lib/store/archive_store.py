@@ -12,7 +12,6 @@ import logging
 import shutil
 import tempfile
 import threading
-import time
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
@@ -66,13 +65,13 @@ class ArchiveStore(StudyStore):
         self.archive, self.send_sr = archive, send_sr
         self._sending: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # so that no older SEG comes last
         self._listed: dict[str, ArchiveSeries] | None = None  # None until the archive has answered
-        self.trouble = ""  # why the archive did not give its list when it was asked for it last
+        self._trouble = "the archive has not answered yet"
         folder = cache / hashlib.md5(archive.url.encode(), usedforsecurity=False).hexdigest()
         self.cache = SeriesCache(archive, folder)
-        self.checks = Checks(LIST_EVERY_S)
+        self.checks, self._lists = Checks(LIST_EVERY_S), Checks(LIST_EVERY_S)
         self._intake = LabelIntake(archive, folder, self._keep_final, self._final_label)
         super().__init__(str(folder), volumes, auto_reload=False, final_quality=final_quality)
-        self._looked = time.monotonic()
+        self._look_for_series()
 
     @classmethod
     def open(cls, url: str, volumes: Volumes, *, send_sr: bool = False, final_quality: str = LOW) -> ArchiveStore:
@@ -84,6 +83,12 @@ class ArchiveStore(StudyStore):
 
     def name(self) -> str:
         return self.archive.url
+
+    @property
+    def trouble(self) -> str:
+        """Why the archive did not give its list when it was asked last, at most `LIST_EVERY_S` ago; "" where it did."""
+        self._look_for_series()
+        return self._trouble
 
     # --- studies
 
@@ -288,14 +293,18 @@ class ArchiveStore(StudyStore):
 
     # --- the index
 
-    def _find_series(self) -> list[SeriesFolder]:
-        """The archive's list; what was known before where it does not answer."""
+    def refresh(self) -> None:
+        """Take in the archive's list; what was known before where it does not answer."""
+        said = ""
         try:
             self._listed = {series.uid: series for series in self.archive.pet_series()}
-            self.trouble = ""
         except (requests.RequestException, OSError) as error:
-            self.trouble = trouble(error)
-            logger.warning("%s: %s; studies may be missing: %s", self.archive.url, self.trouble, error)
+            said = trouble(error)
+            logger.warning("%s: %s; studies may be missing: %s", self.archive.url, said, error)
+        super().refresh()
+        self._trouble = said
+
+    def _find_series(self) -> list[SeriesFolder]:
         return [self._folder_of(series) for series in (self._listed or {}).values()]
 
     def _folder_of(self, series: ArchiveSeries) -> SeriesFolder:
@@ -315,9 +324,8 @@ class ArchiveStore(StudyStore):
         return changed
 
     def _look_for_series(self) -> None:
-        if time.monotonic() - self._looked > LIST_EVERY_S:
-            self._looked = time.monotonic()
-            self.refresh()
+        """See what came since; who asks waits for an archive that hangs no longer than a click does."""
+        self._lists.run("", self.refresh)
 
     def _forget(self, study_id: str) -> None:
         self.cache.forget(study_id)
