@@ -1,14 +1,16 @@
-"""/health for load balancers, /metrics for Prometheus."""
+"""/health for load balancers, /metrics for Prometheus, the log for people."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 from monailabel.config import settings
+from monailabel.endpoints.logs import get_logs
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.async_tasks.utils import processes
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(include_in_schema=False)
 USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
+ADMIN = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
 ROOM_MB = 500  # on the disk that labels are written to; a whole body's label takes a tenth of a megabyte
 MB = 2**20
 
@@ -70,6 +73,14 @@ def store_troubles(store: object) -> Iterator[str]:
 def metrics(user: User = USER) -> Response:
     """Counts and seconds since the server's start, and what it holds now, in Prometheus' text format."""
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/logs/")
+def logs(lines: int = 300, user: User = ADMIN) -> Response:
+    """The log's last lines; MONAI Label's own page for them runs scripts of other machines."""
+    file = Path(settings.MONAI_LABEL_APP_DIR) / "logs" / "app.log"
+    shown: Response = get_logs(str(file), lines, html=False, text=True, refresh=0)
+    return shown
 
 
 class Held:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -141,6 +141,22 @@ def page(state: PageState, *, said: str, nonce: str) -> str:
 {studies}</main>
 <footer>For research. A mask is a proposal: its reader answers for what is saved.</footer>
 <script nonce="{nonce}">{script}</script></body></html>"""
+
+
+def routes_page(routes: Iterable[tuple[str, str, Mapping[str, Any]]]) -> str:
+    """The list of routes.
+
+    Args:
+        routes: method, path and what OpenAPI says of each.
+    """
+    rows = "".join(
+        f"<tr><td>{method.upper()}<td><code>{escape(path)}</code><td>{escape(about.get('summary', ''))}</tr>"
+        for method, path, about in routes
+    )
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>SegAnyPET: API</title></head>
+<body><h1>SegAnyPET for MONAI Label: API</h1><p>What each takes: <a href="/openapi.json">openapi.json</a></p>
+<table>{rows}</table></body></html>"""
 
 
 def _study(card: StudyCard, state: PageState) -> str:

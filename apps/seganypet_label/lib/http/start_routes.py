@@ -7,15 +7,14 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Form, HTTPException
-from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
 from lib.clicks.click_request import read_object
-from lib.http.start_page import PageState, page, policy
+from lib.http.start_page import PageState, page, policy, routes_page
 from lib.http.start_state import page_state
 from lib.http.tokens import note_reader
 from lib.learning.trained_weights import go_back
@@ -47,9 +46,12 @@ def start(q: str = "", said: str = "", user: User = USER) -> HTMLResponse:
 
 
 @router.get("/api")
-def api() -> HTMLResponse:
-    """MONAI Label's own page at /: its routes, to try them."""
-    return get_swagger_ui_html(openapi_url="/openapi.json", title="SegAnyPET for MONAI Label: API")
+@router.get("/docs")
+def api(request: Request) -> HTMLResponse:
+    """The routes; MONAI Label's own pages for them run scripts of other machines, which could read studies here."""
+    paths = request.app.openapi()["paths"].items()
+    listed = [(method, path, about) for path, methods in paths for method, about in methods.items()]
+    return HTMLResponse(routes_page(listed), headers={"Content-Security-Policy": "default-src 'none'"})
 
 
 @router.post("/seganypet/weights/back")
