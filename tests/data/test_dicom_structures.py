@@ -43,16 +43,34 @@ def test_voxels_whose_centres_lie_inside():
     assert np.argwhere(masks["tumour"]).tolist() == [[2, 3, 2], [3, 3, 2], [4, 3, 2]]
 
 
-def test_a_contour_within_a_contour_is_a_hole():
+@pytest.mark.parametrize("kind", ["CLOSED_PLANAR", "CLOSEDPLANAR_XOR"])
+def test_a_contour_within_a_contour_is_a_hole(kind):
     ring = [contour((0.5, 5.5), (0.5, 5.5), 1), contour((2.5, 3.5), (2.5, 3.5), 1)]
+    for one in ring:
+        one.ContourGeometricType = kind
     mask = rtstruct_masks(structures(ring=ring), volume(), "file")[0]["ring"]
     assert mask.sum() == 25 - 1
     assert not mask[3, 3, 1]
 
 
-def test_a_contour_that_is_there_twice_cuts_no_hole_and_is_named():
+def test_a_hole_joined_by_a_keyhole_is_a_hole():
+    path = [(0, 0), (5, 0), (5, 5), (0, 5), (0, 3), (2, 3), (3, 3), (3, 2), (2, 2), (2, 3), (0, 3)]
+    ring = contour((0, 1), (0, 1), 1)
+    ring.ContourData = [value for i, j in path for value in (2 * i + 1, 2 * j + 1, 3)]
+    mask = rtstruct_masks(structures(ring=[ring]), volume(), "file")[0]["ring"]
+    assert (mask.sum(), mask[3, 3, 1]) == (25 - 1, False)
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [(0, 1, 2, 3), (2, 3, 0, 1), (3, 2, 1, 0), (0, 1, 2, 3, 0)],
+    ids=["as it is", "from another corner", "the other way", "closed"],
+)
+def test_a_contour_that_is_there_twice_cuts_no_hole_and_is_named(corners):
     drawn = [contour((1.5, 4.5), (1.5, 4.5), k) for k in (1, 2, 3)]
-    masks, problems = rtstruct_masks(structures(organ=[*drawn, drawn[1]]), volume(), "file")
+    again = contour((1.5, 4.5), (1.5, 4.5), 2)
+    again.ContourData = np.reshape(again.ContourData, (-1, 3))[list(corners)].ravel().tolist()
+    masks, problems = rtstruct_masks(structures(organ=[*drawn, again]), volume(), "file")
     assert [int(masks["organ"][:, :, k].sum()) for k in range(6)] == [0, 9, 9, 9, 0, 0]
     assert problems == ["file: 1 contours of 'organ' are there more than once, and were taken once"]
 
@@ -87,6 +105,8 @@ def test_two_masses_far_apart_stay_apart():
         ((0, 2, 4), [9, 9, 9, 9, 9, 0]),  # every second slice is drawn
         ((0.4, 1.9, 3.4), [9, 9, 9, 9, 9, 0]),  # 1.5 slices apart: half of that, 0.75, beyond 3.4 ends at 4.15
         ((3,), [0, 0, 0, 9, 0, 0]),
+        ((0.5, 1.5, 2.5), [9, 9, 9, 0, 0, 0]),  # halfway between slices: three contours are three slices
+        ((1.5,), [0, 9, 0, 0, 0, 0]),
     ],
 )
 def test_only_gaps_that_the_contours_spacing_explains_are_filled(planes, filled):

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from scipy.spatial.distance import cdist
 from skimage.draw import polygon2mask
 
 from seganypet.pet import PetVolume
 from seganypet.pet.axes import LPS_RAS
 from seganypet.pet.headers import header_text
 
+CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")  # the second says in words how the first is filled here, too
 FLAT = 0.2  # voxels that a contour may leave its plane
 SAME_PLANE = 0.06  # slices that two contours of one plane may lie apart, by rounding
 SAME_POINT = 1e-3  # voxels
@@ -72,7 +74,7 @@ def rtstruct_masks(
 def _add_contour(contour: Dataset, to_voxels: NDArray[np.float64], planes: Planes) -> str | None:
     """Take a closed contour into its plane; what is wrong with it, None where nothing is."""
     kind = header_text(contour, "ContourGeometricType")
-    if kind is not None and kind != "CLOSED_PLANAR":
+    if kind is not None and kind.upper() not in CLOSED:
         return None  # points and lines mark no volume
     text = header_text(contour, "ContourData")
     if text is None:
@@ -111,7 +113,11 @@ def joined(planes: Planes) -> tuple[Planes, int]:
 
 
 def _same(contour: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    return contour.shape == other.shape and bool(np.abs(contour - other).max() < SAME_POINT)
+    """Whether two contours have the same corners, wherever they begin, whichever way they run, closed or not."""
+    if max(np.abs(end(contour, axis=0) - end(other, axis=0)).max() for end in (np.min, np.max)) >= SAME_POINT:
+        return False
+    apart = cdist(contour, other)
+    return bool(max(apart.min(axis=0).max(), apart.min(axis=1).max()) < SAME_POINT)
 
 
 def contour_spacing(drawn: Iterable[Planes], farthest: float) -> float:
@@ -134,6 +140,7 @@ def _fill(planes: Planes, shape: tuple[int, int, int], spacing: float) -> NDArra
     """The mask [i, j, k] of contours (i, j) by their plane's fractional k."""
     heights = np.array(sorted(planes))
     reach = max(0.5, spacing / 2)
+    nearest_to_a_contour = set(np.ceil(heights - 0.5 - 1e-3))  # of two as near the lower, not both
     mask = np.zeros(shape, bool)
     for k in range(shape[2]):
         apart = np.abs(heights - k)
@@ -141,7 +148,7 @@ def _fill(planes: Planes, shape: tuple[int, int, int], spacing: float) -> NDArra
         other = nearest + (1 if heights[nearest] < k else -1)
         between = 0 <= other < len(heights) and (heights[nearest] - k) * (heights[other] - k) < 0
         explained = between and abs(heights[other] - heights[nearest]) <= 1.5 * max(1.0, spacing)
-        if apart[nearest] <= 0.5 or explained or apart[nearest] < reach - 1e-3:
+        if k in nearest_to_a_contour or explained or apart[nearest] < reach - 1e-3:
             for polygon in planes[float(heights[nearest])]:
                 mask[:, :, k] ^= polygon2mask(shape[:2], polygon)
     return mask
