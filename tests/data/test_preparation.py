@@ -74,6 +74,31 @@ def test_nnunet_version_1(nnunet):
     assert find_nnunet(nnunet).studies[0].entry.label_names == {1: "liver", 2: "lesion"}
 
 
+@pytest.mark.parametrize(
+    ("listed", "names"),
+    [
+        ({"background": 0, "whole": [1, 2], "core": [2]}, {1: "whole", 2: "core"}),
+        ({"background": 0, "whole": [1, 2], "core": 2}, {1: "whole", 2: "core"}),  # as nnU-Net's own example
+        ({"background": "0", "liver": "1", "lesion": "2"}, {1: "liver", 2: "lesion"}),
+        ({"0": "background", "1": "lesion", "2": "lesion"}, {1: "lesion", 2: "lesion"}),
+    ],
+)
+def test_nnunets_regions_keep_their_smallest_name(nnunet, listed, names):
+    (nnunet / "dataset.json").write_text(json.dumps({"channel_names": {"1": "PET"}, "labels": listed}))
+    found = find_nnunet(nnunet)
+    assert problems_of(found) == {}
+    assert found.studies[0].entry.label_names == names
+
+
+def test_voxels_to_ignore_are_no_background(nnunet):
+    description = {"channel_names": {"1": "PET"}, "labels": {"background": 0, "lesion": 1, "ignore": 2}}
+    (nnunet / "dataset.json").write_text(json.dumps(description))
+    save(nnunet / "labelsTr" / "fdg_bb_1.nii.gz", labels(1))
+    problems = problems_of(find_nnunet(nnunet))
+    assert problems.keys() == {"fdg_aa_1", "fdg_aa_2"}
+    assert problems["fdg_aa_1"].endswith("fdg_aa_1.nii.gz holds voxels to ignore, which would count as background")
+
+
 def save_splits(folder: Path, *folds) -> Path:
     path = folder.parent / "splits_final.json"
     path.write_text(json.dumps(folds))
@@ -144,6 +169,12 @@ def test_a_fold_needs_its_splits(nnunet):
         find_nnunet(nnunet, fold=0)
     with pytest.raises(FileNotFoundError, match="no splits file at"):
         find_nnunet(nnunet, splits=nnunet / "absent.json")
+
+
+@pytest.mark.parametrize("channels", [{"0": "CT", "1": "FDG_PET"}, ["CT", "suv"]])
+def test_a_channel_by_its_name(nnunet, channels):
+    (nnunet / "dataset.json").write_text(json.dumps({"channel_names": channels, "labels": {"a": 1, "b": 2}}))
+    assert find_nnunet(nnunet).studies[0].entry.image.name == "fdg_aa_1_0001.nii.gz"
 
 
 def test_an_unclear_channel_is_asked_for(nnunet):

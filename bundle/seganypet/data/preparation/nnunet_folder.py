@@ -12,7 +12,8 @@ from seganypet.data.preparation.found import Found, FoundStudy
 from seganypet.data.preparation.labels import present_names
 from seganypet.data.preparation.nnunet_splits import Fold
 
-PET_CHANNEL = re.compile(r"\b(pt|pet|suv)", re.IGNORECASE)
+PET_CHANNEL = re.compile(r"(?<![a-z])(pt|pet|suv)", re.IGNORECASE)
+IGNORE = "ignore"  # nnU-Net's name for voxels that nobody annotated
 ENDING = ".nii.gz"  # where dataset.json names none, as nnU-Net's version 1
 
 
@@ -69,6 +70,8 @@ def find_nnunet(
                 found.report(case, f"no label {folder / labels / (case + ending)}")
             else:
                 here = present_names(masks[case], names, case, found)
+                if IGNORE in here.values():
+                    found.report(case, f"label {masks[case]} holds voxels to ignore, which would count as background")
                 entry = Entry(cases[case], masks[case], here, quality)
                 group = name_of_patient.search(case) if name_of_patient else None
                 if name_of_patient and group is None:
@@ -111,9 +114,10 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 def _pet_channel(description: dict[str, Any], folder: Path) -> int:
     channels = description.get("channel_names") or description.get("modality") or {}
-    if len(channels) == 1:
-        return int(next(iter(channels)))
-    named = [int(number) for number, name in channels.items() if PET_CHANNEL.search(str(name))]
+    if isinstance(channels, list):
+        channels = dict(enumerate(channels))
+    numbered = {int(number): str(name) for number, name in channels.items() if _is_whole(number)}
+    named = [number for number, name in numbered.items() if len(numbered) == 1 or PET_CHANNEL.search(name)]
     if len(named) == 1:
         return named[0]
     raise ValueError(f"which of the channels {channels} of {folder} is the PET in SUV? Say so by --channel")
@@ -123,20 +127,20 @@ def _label_names(description: dict[str, Any]) -> dict[int, str]:
     """Names of the label values: version 2 has name → value, or name → the values of a region; version 1 value → name.
 
     A value of several regions is called after the smallest one that holds it: "core" within "whole". Numbers may be
-    written as text. Background and what is to be ignored are left out.
+    written as text. Background is left out.
     """
-    names: dict[int, str] = {}
-    regions: dict[str, list[int]] = {}
+    regions: list[tuple[list[int], str]] = []
     for key, value in description["labels"].items():
         if isinstance(value, list):
-            regions[str(key)] = [int(one) for one in value if _is_whole(one)]
+            regions.append(([int(one) for one in value if _is_whole(one)], str(key)))
         elif _is_whole(value) and not (isinstance(value, str) and str(key).isdigit()):
-            names[int(value)] = str(key)
+            regions.append(([int(value)], str(key)))
         elif _is_whole(key):
-            names[int(key)] = str(value)
-    for name, values in sorted(regions.items(), key=lambda item: -len(item[1])):
+            regions.append(([int(key)], str(value)))
+    names: dict[int, str] = {}
+    for values, name in sorted(regions, key=lambda region: -len(region[0])):
         names |= dict.fromkeys(values, name)
-    return {value: name for value, name in sorted(names.items()) if value > 0 and name not in ("ignore", "background")}
+    return {value: name for value, name in sorted(names.items()) if value > 0 and name != "background"}
 
 
 def _is_whole(value: Any) -> bool:
