@@ -94,25 +94,53 @@ def _listed(options: Iterable[str]) -> str:
 def _with_checked_types(target: Target) -> Target:
     if isinstance(target, Mapping):
         return {name: _checked(one) for name, one in target.items()}
-    return target if inspect.isclass(target) else _checked(target)
+    return _checked_class(target) if inspect.isclass(target) else _checked(target)
+
+
+def _checked_class(target: type) -> type:
+    """The class with `_checked` methods; what its commands are given is held against their types, too."""
+    methods = inspect.getmembers(target, inspect.isfunction)
+    checked = {name: _checked(one) for name, one in methods if name == "__init__" or not name.startswith("_")}
+    found = type(target.__name__, (target,), {"__doc__": target.__doc__, **checked})
+    return _keep_text(found, target.__init__)  # Fire asks the class how to read what makes one
+
+
+def _kinds(hint: Any) -> set[Any]:
+    return set(get_args(hint)) if get_origin(hint) in (Union, UnionType) else {hint}
+
+
+def _keep_text(component: Any, function: Callable[..., Any]) -> Any:
+    """The component, told to Fire as one whose parameters that are text, by the function's hints, stay as they are."""
+    from fire import decorators
+
+    decorators.FIRE_METADATA = "_fire_metadata"  # by the name it has, Fire's help lists it among the commands
+    for name, hint in get_type_hints(function).items():
+        if name != "return" and _kinds(hint) <= {str, NoneType}:
+            decorators.SetParseFn(str, name)(component)
+    return component
 
 
 def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, refusing what is no number or no true or false where it wants one."""
+    """The function, refusing what is no number or no true or false where it wants one, and keeping text as it is typed.
+
+    Fire takes 2026_11_27 for the number 20261127, and 1e3 for 1000.0.
+    """
     signature, hints = inspect.signature(function), get_type_hints(function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        for name, value in signature.bind(*args, **kwargs).arguments.items():
-            hint = hints.get(name)
-            kinds = set(get_args(hint)) if get_origin(hint) in (Union, UnionType) else {hint}
+        given = signature.bind(*args, **kwargs)
+        for name, value in given.arguments.items():
+            kinds = _kinds(hints.get(name))
             for wanted, words in (({int}, "a whole number"), ({int, float}, "a number"), ({bool}, "True or False")):
                 accepted = wanted | {NoneType}
                 if kinds <= accepted and not (type(value) in wanted or (value is None and NoneType in kinds)):
                     raise ValueError(f"--{name} takes {words}, got {value!r}")
-        return function(*args, **kwargs)
+            if str in kinds and type(value) in (int, float):  # the only one of several names
+                given.arguments[name] = str(value)
+        return function(*given.args, **given.kwargs)
 
-    return call
+    return _keep_text(call, function)
 
 
 def _end_in_a_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

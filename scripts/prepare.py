@@ -11,7 +11,7 @@ Nothing is left out unasked: with a problem anywhere, the problems are printed a
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from command import run
@@ -75,13 +75,14 @@ class Prepare:
             fold: which of its folds, from 0.
         """
         self._finish(
+            folder,
             lambda: find_nnunet(folder, channel=channel, patient=patient, quality=quality, splits=splits, fold=fold),
             quality,
         )
 
     def autopet(self, folder: str, quality: str = "high") -> None:
         """AutoPET's NIfTI tree, <patient>/<study>/SUV.nii.gz and SEG.nii.gz."""
-        self._finish(lambda: find_autopet(folder, quality=quality), quality)
+        self._finish(folder, lambda: find_autopet(folder, quality=quality), quality)
 
     def monai_label(self, folder: str, label_names: dict | str | None = None) -> None:
         """A MONAI Label studies folder; --label_names '{"1": "liver"}' or a JSON file, for labels stored without."""
@@ -89,20 +90,20 @@ class Prepare:
         if not isinstance(names, dict) or not all(str(value).isdigit() for value in names):
             raise ValueError(f'--label_names must be as {{"1": "liver"}}, whole numbers and names; got {names!r}')
         values = {int(value): str(name) for value, name in names.items()}
-        self._finish(lambda: find_monai_label(folder, label_names=values))
+        self._finish(folder, lambda: find_monai_label(folder, label_names=values))
 
     def dicom(self, folder: str, structures: Sequence[str] | str = (), quality: str = "high") -> None:
         """DICOM PET series with RTSTRUCT or SEG; --structures names the ROIs to take."""
         chosen = [structures] if isinstance(structures, str) else list(structures)
-        self._finish(lambda: find_dicom(folder, self._output, structures=chosen, quality=quality), quality)
+        self._finish(folder, lambda: find_dicom(folder, self._output, structures=chosen, quality=quality), quality)
 
-    def _finish(self, find, quality: str = QUALITIES[0]) -> None:
+    def _finish(self, folder: str, find: Callable[[], Found], quality: str = QUALITIES[0]) -> None:
         if quality not in QUALITIES:
             raise ValueError(f"--quality must be {' or '.join(QUALITIES)}, got {quality!r}")
-        found: Found = find()
+        found = find()
         problems = check_studies(found)
         if not found.studies and not problems:
-            raise ValueError("no labelled study was found in that folder")
+            raise ValueError(f"no labelled study was found in {folder}")
         print_problems(problems)
         bad = {problem.study for problem in problems}
         if problems and not self._leave_out_bad:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from command import _checked, unknown_word
+from command import _checked, run, unknown_word
 
 
 def click(study: str, label: str = "lesion", overwrite: bool = False) -> None: ...
@@ -43,16 +43,39 @@ def test_flags_that_there_are_none_of(target, words, said):
 
 
 def test_types_that_are_checked_and_those_that_are_not():
-    def several(sizes: Sequence[int] = (1, 2), share: float | None = None, on: bool = True, name: str = "") -> str:
-        return f"{sizes} {share} {on} {name}"
+    def several(
+        sizes: Sequence[int] = (1, 2), share: float | None = None, on: bool = True, name: str | Sequence[str] = ""
+    ) -> str:
+        return f"{sizes} {share} {on} {name!r}"
 
     checked = _checked(several)
-    assert checked() == "(1, 2) None True "
-    assert checked([3], 1, False, 7) == "[3] 1 False 7"
-    assert checked(sizes=4) == "4 None True "
+    assert checked() == "(1, 2) None True ''"
+    assert checked([3], 1, False, 7) == "[3] 1 False '7'"
+    assert checked(sizes=4) == "4 None True ''"
     for wrong, said in (({"share": "a"}, "--share takes a number"), ({"on": "false"}, "--on takes True or False")):
         with pytest.raises(ValueError, match=said):
             checked(**wrong)
+
+
+@pytest.mark.parametrize("typed", ["2026_11_27", "1e3", "007", "None", "a,b", "[1]"])
+def test_text_stays_as_it_is_typed(monkeypatch, capsys, typed):
+    class Show:
+        def __init__(self, output: str = "") -> None:
+            self._output = output
+
+        def one(self, name: str, other: str | None = None) -> str:
+            return f"{self._output} {name} {other}"
+
+    monkeypatch.setattr(sys, "argv", ["show.py", "one", typed, "--other", typed, f"--output={typed}"])
+    run(Show)
+    assert capsys.readouterr().out.strip() == f"{typed} {typed} {typed}"
+    monkeypatch.setattr(sys, "argv", ["show.py", typed])
+    run(echoed)
+    assert capsys.readouterr().out.strip() == typed
+
+
+def echoed(name: str) -> str:
+    return name
 
 
 @pytest.mark.parametrize(
@@ -64,6 +87,9 @@ def test_types_that_are_checked_and_those_that_are_not():
         ("make_phantoms.py --folder {0} --region_mm -5", 1, "make_phantoms: region_mm must be 60 or more, got -5"),
         ("list_crops.py --folder {0} --path {0}/list.json", 1, "list_crops: no splits.json in {0}"),
         ("prepare.py monai_label --folder {0} --label_names a.json", 1, "prepare: no file of label names at a.json"),
+        ("prepare.py autopet --folder {0} --validation_share two", 1, "prepare: --validation_share takes a number"),
+        ("prepare.py autopet --folder {0}/2026_11", 1, "prepare: no labelled study was found in {0}/2026_11"),
+        ("prepare.py dicom --folder 2026_11", 1, "prepare: no such folder: 2026_11"),
         ("segment.py --study x --clicks 1,2,3 --device cuda:9", 1, "segment: device 'cuda:9' was asked for"),
         ("demo.py --study {0} --clicks a.json", 1, "demo: no file of clicks at a.json"),
     ],
@@ -107,6 +133,7 @@ def test_help_names_the_commands_of_a_class(repo):
     done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
     for name in ("autopet", "dicom", "monai_label", "nnunet", "--validation_share"):
         assert name in done.stdout + done.stderr
+    assert "GROUP" not in done.stderr
 
 
 def test_a_terminal_without_the_letter_gets_another(repo):
