@@ -40,6 +40,12 @@ def test_a_start_a_little_after_the_scan_is_a_clock(half_life):
     assert "lies 30 s after the scan: taken as another clock's" in found.notes[0]
 
 
+@pytest.mark.parametrize("half_life", [ZR89, CU64])
+def test_days_after_the_injection_at_its_hour_are_no_clock(half_life):
+    said = reason_of(of(RadionuclideHalfLife=str(half_life), RadiopharmaceuticalStartTime="120200"))
+    assert "has no date" in said
+
+
 def test_a_dated_start_a_little_after_the_scan_is_a_clock_too():
     found = factors_of(of(RadiopharmaceuticalStartDateTime="20250301120030", RadiopharmaceuticalStartTime=None))
     assert found[0] == pytest.approx(80_000 / 400e6)

@@ -43,9 +43,11 @@ def injection_moment(
         return _not_after(injection, scan, half_life_s, START_DATETIME, headers, notes), START_DATETIME
     text = headers.text(START_TIME)
     same_day = moment_of(START_TIME, f"{scan:%Y%m%d}", text)
-    if same_day > scan and same_day - scan <= _clock(half_life_s):
-        return _not_after(same_day, scan, half_life_s, START_TIME, headers, notes), START_TIME
     longest = timedelta(seconds=LONGEST_WAIT_HALF_LIVES * half_life_s)
+    # who waits for days may scan at the hour of the injection
+    clock = _clock(half_life_s) if longest < timedelta(days=1) else SAME_MOMENT
+    if timedelta() < same_day - scan <= clock:
+        return _not_after(same_day, scan, half_life_s, START_TIME, headers, notes), START_TIME
     days = [same_day - timedelta(days=n) for n in range(2 + longest.days)]
     fitting = [moment for moment in days if timedelta() <= scan - moment <= longest]
     if not fitting:
