@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,41 @@ def test_a_segment_in_one_slice_alone_leaves_the_others_empty(volume, tmp_path):
     mask = np.zeros(SHAPE, bool)
     mask[1, 2, 4] = True
     np.testing.assert_array_equal(read_seg(write_seg({"a": mask}, volume, tmp_path / "seg.dcm"), volume)["a"], mask)
+
+
+def as_label_map(seg: Path, volume: PetVolume, numbers: np.ndarray) -> Path:
+    """A SEG of one segment, where `numbers` [i, j, k] is above zero, as one whose pixels are those numbers."""
+    data = pydicom.dcmread(seg)
+    first = data.SegmentSequence[0]
+    data.SegmentSequence = []
+    for number, label in enumerate(("Background", "lesion", "left kidney")):
+        segment = copy.deepcopy(first)
+        segment.SegmentNumber, segment.SegmentLabel = number, label
+        data.SegmentSequence.append(segment)
+    slices = []
+    for frame in data.PerFrameFunctionalGroupsSequence:
+        del frame.SegmentIdentificationSequence
+        x, y, z = frame.PlanePositionSequence[0].ImagePositionPatient
+        slices.append(round((np.linalg.inv(volume.affine) @ (-x, -y, z, 1))[2]))
+    data.SOPClassUID, data.SegmentationType = "1.2.840.10008.5.1.4.1.1.66.7", "LABELMAP"
+    data.BitsAllocated = data.BitsStored = 8
+    data.HighBit = 7
+    data.PixelData = numbers.T[slices].astype(np.uint8).tobytes()
+    data.save_as(seg)
+    return seg
+
+
+def test_a_label_map_seg_is_read_by_its_pixels(volume, tmp_path):
+    numbers = np.random.default_rng(3).integers(0, 3, SHAPE)
+    numbers[:, :, 2:4] = 0  # slices without a frame
+    seg = as_label_map(write_seg({"all": numbers > 0}, volume, tmp_path / "seg.dcm"), volume, numbers)
+    back = read_seg(seg, volume)
+    assert list(back) == ["lesion", "left kidney"]
+    np.testing.assert_array_equal(back["lesion"], numbers == 1)
+    np.testing.assert_array_equal(back["left kidney"], numbers == 2)
+    numbers[0, 0, 0] = 7
+    with pytest.raises(ValueError, match=r"holds pixels of segment 7; there are segments \[1, 2\]"):
+        read_seg(as_label_map(write_seg({"all": numbers > 0}, volume, tmp_path / "odd.dcm"), volume, numbers), volume)
 
 
 def test_a_seg_of_another_series_is_refused(volume, tmp_path):

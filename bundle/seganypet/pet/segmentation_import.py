@@ -7,6 +7,7 @@ volume's grid is even; where a series' slices are not quite, a frame belongs to 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from seganypet.pet.errors import PetReadError
 from seganypet.pet.headers import header_text, named
 from seganypet.pet.volume import PetVolume
 
+LABELMAP = "LABELMAP"
 _FRAME, _BETWEEN = "FrameOfReferenceUID", "SpacingBetweenSlices"
 ON_GRID = 0.05  # voxels that a frame's pixels may lie beside the PET's
 SLICE_SPACING = 0.25  # of the PET's that a SEG's may differ: rounded, or a mean over slices that drift
@@ -32,7 +34,7 @@ def read_seg(path: str | Path, volume: PetVolume) -> dict[str, NDArray[np.bool_]
 
     Returns:
         Segment label → mask [i, j, k]. A label that occurs twice gets its segment's number, a segment without one is
-        called after its number. A fractional SEG is cut at one half.
+        called after its number. A fractional SEG is cut at one half; of a label map 0 is background.
 
     Raises:
         PetReadError: no SEG, one whose fields are missing (they are named), or frames on another grid than the PET's.
@@ -51,8 +53,8 @@ def read_seg(path: str | Path, volume: PetVolume) -> dict[str, NDArray[np.bool_]
     to_voxels, pet_between = np.linalg.inv(volume.affine), _between_slices_of_pet(volume)
     drift: NDArray[np.float64] | None = None
     for frame, group in zip(frames, groups, strict=True):
-        number = _segment_number(segmentation, group, names, path)
         rows, columns = np.nonzero(frame)
+        numbers = _segment_numbers(segmentation, group, frame[rows, columns], names, path)
         frame_to_voxels = to_voxels @ _frame_affine(segmentation, group, path)
         if rows.size:
             measures = _group(segmentation, group, "PixelMeasuresSequence", path)
@@ -66,7 +68,8 @@ def read_seg(path: str | Path, volume: PetVolume) -> dict[str, NDArray[np.bool_]
             raise PetReadError(f"{path} lies on another grid than its PET: pixels {ijk[:, 0].round(2).tolist()} and on")
         if voxels.size and ((voxels < 0).any() or (volume.shape <= voxels.T).any()):
             raise PetReadError(f"{path} reaches beyond its PET")
-        masks[names[number]][tuple(voxels)] = True
+        for number in np.unique(numbers):
+            masks[names[int(number)]][tuple(voxels[:, numbers == number])] = True
     return masks
 
 
@@ -111,7 +114,9 @@ def _without_drift(ijk: NDArray[np.float64], drift: NDArray[np.float64]) -> NDAr
 def _segment_names(segmentation: Dataset, path: Path) -> dict[int, str]:
     names: dict[int, str] = {}
     for place, segment in enumerate(segmentation.SegmentSequence, start=1):
-        number = int(segment.get("SegmentNumber") or place)
+        number = int(header_text(segment, "SegmentNumber") or place)
+        if number == 0 and _kind(segmentation) == LABELMAP:
+            continue  # its background
         label = header_text(segment, "SegmentLabel") or f"segment {number}"
         if number in names:
             raise PetReadError(f"{path} has two segments of {named('SegmentNumber')} {number}")
@@ -121,27 +126,39 @@ def _segment_names(segmentation: Dataset, path: Path) -> dict[int, str]:
     return names
 
 
-def _frames(segmentation: Dataset, path: Path) -> NDArray[np.bool_]:
-    """[frames, rows, columns]."""
+def _kind(segmentation: Dataset) -> str:
+    return header_text(segmentation, "SegmentationType") or "BINARY"
+
+
+def _frames(segmentation: Dataset, path: Path) -> NDArray[Any]:
+    """[frames, rows, columns]; what is not zero is of a segment, and in a label map its number."""
     try:
         pixels = np.asarray(segmentation.pixel_array)
     except Exception as error:  # pydicom raises whatever a broken file makes it raise
         raise PetReadError(f"{path}: its pixels cannot be read: {error}") from error
     pixels = pixels[None] if pixels.ndim == 2 else pixels
-    kind = header_text(segmentation, "SegmentationType") or "BINARY"
+    kind = _kind(segmentation)
     if kind == "FRACTIONAL":
         return pixels > 0.5 * float(segmentation.get("MaximumFractionalValue") or 1)
-    if kind != "BINARY":
-        raise PetReadError(f"{path}: {named('SegmentationType')} is {kind}, BINARY and FRACTIONAL are read")
-    return pixels > 0
+    if kind not in ("BINARY", LABELMAP):
+        raise PetReadError(f"{path}: {named('SegmentationType')} is {kind}, BINARY, FRACTIONAL and LABELMAP are read")
+    return pixels
 
 
-def _segment_number(segmentation: Dataset, group: Dataset, names: dict[int, str], path: Path) -> int:
+def _segment_numbers(
+    segmentation: Dataset, group: Dataset, values: NDArray[Any], names: dict[int, str], path: Path
+) -> NDArray[np.int64]:
+    """Which segment each of a frame's pixels above zero is of."""
+    if _kind(segmentation) == LABELMAP:
+        unknown = sorted(set(values.tolist()) - names.keys())
+        if unknown:
+            raise PetReadError(f"{path} holds pixels of segment {unknown[0]}; there are segments {sorted(names)}")
+        return values.astype(np.int64)
     identification = _group(segmentation, group, "SegmentIdentificationSequence", path)
     text = header_text(identification, "ReferencedSegmentNumber")
     if text is None or not text.isdigit() or int(text) not in names:
         raise PetReadError(f"{path}: {named('ReferencedSegmentNumber')} is {text}; there are segments {sorted(names)}")
-    return int(text)
+    return np.full(values.shape, int(text))
 
 
 def _frame_affine(segmentation: Dataset, group: Dataset, path: Path) -> NDArray[np.float64]:
