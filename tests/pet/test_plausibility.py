@@ -17,10 +17,10 @@ def test_a_dose_in_another_unit_is_told_by_the_weight(dose, unit):
     assert found.notes[0].endswith(f"is below 1 MBq and was taken as {unit}")
 
 
-@pytest.mark.parametrize(("dose", "part"), [("20", "could be MBq or mCi"), ("0.00001", "is no dose in kBq, MBq")])
+@pytest.mark.parametrize(("dose", "part"), [("20", "could be MBq or mCi"), ("0.00001", "is no dose in Bq, kBq, MBq")])
 def test_a_dose_that_several_or_no_units_explain_is_refused(dose, part):
     said = reason_of([BQML | {"RadionuclideTotalDose": dose}])
-    assert f"RadionuclideTotalDose (0018,1074) {float(dose):g} is not in Bq, and {part}" in said
+    assert f"RadionuclideTotalDose (0018,1074) {float(dose):g} is below 1 MBq, and {part}" in said
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,9 @@ def test_a_dose_that_does_not_fit_the_weight_is_refused_with_both(changes, part)
 def test_a_mouse_is_no_dummy():
     found = factors_of([BQML | {"PatientWeight": "0.025", "RadionuclideTotalDose": "10000000"}])
     assert found[0] == pytest.approx(25 / 2.5e6)
+    found = factors_of([BQML | {"PatientWeight": "0.025", "RadionuclideTotalDose": "800000"}])
+    assert found[0] == pytest.approx(25 / 0.2e6)
+    assert found.notes == ("RadionuclideTotalDose (0018,1074) 800000 is below 1 MBq and was taken as Bq",)
 
 
 def test_the_bodys_mean_by_hand():

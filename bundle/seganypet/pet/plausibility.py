@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seganypet.pet.errors import SuvUnavailableError
 from seganypet.pet.headers import SeriesHeaders, named
 
-SMALLEST_DOSE_BQ = 1e6  # below one megabecquerel nothing is seen: the number is in another unit
+SMALLEST_DOSE_BQ = 1e6  # below one megabecquerel no person is seen: the number is in another unit, or a mouse's
 LARGEST_WEIGHT_KG = 1000.0
 PERSON_KG = 0.6  # below that an animal
 DOSE_MBQ_PER_KG = (0.02, 200.0)
@@ -20,7 +20,7 @@ DOSE_MBQ_PER_KG = (0.02, 200.0)
 LARGEST_DOSE_MBQ_PER_KG = 2000.0  # of a mouse
 UNIT_MBQ_PER_KG = (0.2, 60.0)
 """What another unit must make of a number to be believed; narrower, since units lie 27 to 1000 times apart."""
-BQ_PER_UNIT = {"kBq": 1e3, "MBq": 1e6, "mCi": 37e6, "GBq": 1e9}
+BQ_PER_UNIT = {"Bq": 1.0, "kBq": 1e3, "MBq": 1e6, "mCi": 37e6, "GBq": 1e9}
 BODY_SHARE_OF_BRIGHT = 0.02  # a voxel counts as body above this share of the volume's 99.5th percentile
 ODD_MEAN_SUV, IMPOSSIBLE_MEAN_SUV = (0.2, 8.0), (0.02, 50.0)
 """SUV averages 1 over a whole body, by its definition; a pelvis with its bladder reaches some 5, legs 0.3."""
@@ -56,9 +56,9 @@ def dose_bq(series: SeriesHeaders, weight: float, notes: list[str]) -> float:
         low, high = UNIT_MBQ_PER_KG
         units = [unit for unit, bq in BQ_PER_UNIT.items() if low <= written * bq / 1e6 / weight <= high]
         if len(units) != 1:
-            what = f"could be {' or '.join(units)}" if units else "is no dose in kBq, MBq, mCi or GBq either"
+            what = f"could be {' or '.join(units)}" if units else "is no dose in Bq, kBq, MBq, mCi or GBq"
             raise SuvUnavailableError(
-                f"{named(keyword)} {written:g} is not in Bq, and {what} for {named('PatientWeight')} {weight:g} kg"
+                f"{named(keyword)} {written:g} is below 1 MBq, and {what} for {named('PatientWeight')} {weight:g} kg"
             )
         notes.append(f"{named(keyword)} {written:g} is below 1 MBq and was taken as {units[0]}")
         dose = written * BQ_PER_UNIT[units[0]]
