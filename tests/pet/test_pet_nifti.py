@@ -201,6 +201,10 @@ def test_units_of_length_in_the_header(tmp_path, values):
     image.header.set_xyzt_units("meter")
     nib.save(image, tmp_path / "metres.nii")
     assert read_pet(tmp_path / "metres.nii").spacing_mm == pytest.approx((4, 4, 3))
+    image.header.set_xyzt_units("mm")
+    nib.save(image, tmp_path / "claimed.nii")
+    with pytest.raises(PetReadError, match=r"voxels of 0\.004 × 0\.004 × 0\.003 mm, no PET's: is its unit of length"):
+        read_pet(tmp_path / "claimed.nii")
 
 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 4, 2)])

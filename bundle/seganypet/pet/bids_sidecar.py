@@ -27,6 +27,7 @@ HALF_LIFE_S = {
     "GA68": 4062.6,
     "CU64": 45723.6,
     "ZR89": 282280.0,
+    "Y90": 230550.0,
     "RB82": 76.4,
     "I124": 360806.4,
 }
@@ -38,6 +39,7 @@ ELEMENTS = {
     "GALLIUM": "GA",
     "COPPER": "CU",
     "ZIRCONIUM": "ZR",
+    "YTTRIUM": "Y",
     "RUBIDIUM": "RB",
     "IODINE": "I",
 }

@@ -41,6 +41,8 @@ _UNITS = {
 """Units a caller may name → what the voxels become, and the factor that makes them that."""
 ODD_FILE_MEAN_SUV = 2.0  # in a file that does not say its units; kBq/mL of a usual dose average some 3 to 6
 ODD_GEOMETRY_MM = 0.1
+VOXEL_MM = (0.05, 50.0)
+"""Sides of a PET's voxels, a mouse's too: what lies outside was written in another unit of length than it says."""
 # what nibabel lets through from a file that breaks off or holds nonsense
 _BROKEN = (ImageFileError, HeaderDataError, WrapStructError, EOFError, OSError, zlib.error)
 _MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
@@ -220,6 +222,10 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         raise
     except (*_BROKEN, ValueError, OverflowError, TypeError) as error:
         raise PetReadError(f"{path} cannot be read as NIfTI, it may be truncated: {error}") from error
+    sides_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    if sides_mm.max() < VOXEL_MM[0] or sides_mm.min() > VOXEL_MM[1]:
+        sides = " × ".join(f"{side:.3g}" for side in sides_mm)
+        raise PetReadError(f"{path} has voxels of {sides} mm, no PET's: is its unit of length, xyzt_units, right?")
     return voxels, affine
 
 
