@@ -11,7 +11,7 @@ from seganypet.training.consistency import ConsistencyRamp, consistency_loss
 from seganypet.training.rectification import Rectification
 
 STRATEGIES = ("finetune", "consistency", "cpcl")
-SURE_NO = -30.0  # a logit whose probability is 0 in float32
+SURE_NO = -30.0  # a logit whose probability, 1e-13, is lost in any sum here
 
 
 TargetIds = tuple[tuple[tuple[int, int], ...], ...]
