@@ -4,8 +4,9 @@ import json
 import sys
 
 import pytest
+from monai.bundle import ConfigParser
 
-from seganypet.overrides import refuse_unknown_overrides, unknown_override
+from seganypet.overrides import end_in_a_line, refuse_unknown_overrides, unknown_override
 
 
 @pytest.fixture
@@ -43,6 +44,25 @@ def test_a_command_line_ends_and_another_program_is_left_alone(files, monkeypatc
         refuse_unknown_overrides()
     monkeypatch.setattr(sys, "argv", ["/venv/bin/pytest", *words])
     refuse_unknown_overrides()
+
+
+@pytest.mark.parametrize(
+    ("component", "option", "said"),
+    [
+        ("seganypet.training.ConsistencyRamp", {"iterations": 0}, "monai.bundle: t_max must be at least 1 iteration"),
+        ("seganypet.networks.load_network", {"path": "none.pt"}, "monai.bundle: "),
+        ("seganypet.training.ConsistencyRamp", {"iterations": "many"}, "Traceback"),
+        ("monai.losses.DiceCELoss", {"reduction": "no"}, "Traceback"),
+    ],
+)
+def test_what_a_component_of_ours_refuses_is_a_line(capsys, component, option, said):
+    parser = ConfigParser({"component": {"_target_": component, **option}})
+    with pytest.raises(RuntimeError) as caught:
+        parser.get_parsed_content("component")
+    end_in_a_line(caught.type, caught.value, caught.tb)
+    told = capsys.readouterr().err
+    assert told.startswith(said)
+    assert (told.count("\n") == 1) == (said != "Traceback")
 
 
 def test_options_in_a_file_of_arguments_are_not_looked_at():

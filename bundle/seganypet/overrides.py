@@ -1,7 +1,8 @@
 """Options of `python -m monai.bundle run` that no config has, or that are no True or False where one is: refused.
 
 MONAI takes a mistyped option for a new item, which nothing reads, and "false" for a text, which counts as true: the run
-would go on for hours as nobody meant it.
+would go on for hours as nobody meant it. What our own code refuses later, a value or a file, ends in a line, too, where
+MONAI has a traceback of a hundred that ends with the component's name.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import TracebackType
 
 from monai import bundle
 from monai.bundle import ConfigParser
 
 PROGRAM = ("monai", "bundle", "__main__.py")
+OURS = "Failed to instantiate component 'seganypet."
 SEPARATOR = re.compile(r"#|::")
 
 
@@ -27,6 +30,18 @@ def refuse_unknown_overrides() -> None:
         mistake = unknown_override(words[1:])
         if mistake:
             sys.exit(mistake)
+        sys.excepthook = end_in_a_line
+
+
+def end_in_a_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Tells of a value or file that a component of ours refused; of all else, the traceback."""
+    cause: BaseException | None = error
+    while cause is not None and not str(cause).startswith(OURS):
+        cause = cause.__cause__
+    if cause is not None and isinstance(cause.__cause__, ValueError | OSError):
+        print(f"monai.bundle: {cause.__cause__}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def unknown_override(words: Iterable[str]) -> str:

@@ -52,7 +52,7 @@ def ramp_weight(t: int, t_max: int, *, highest: float = 0.1, decay: float = 5.0,
     if shape not in RAMPS:
         raise ValueError(f"shape must be one of {', '.join(RAMPS)}, got {shape!r}")
     if t_max < 1:
-        raise ValueError(f"t_max must be at least 1 iteration, got {t_max}")
+        raise ValueError(f"t_max must be at least 1 iteration, got {t_max}: are there epochs?")
     left = 1 - min(max(t, 0), t_max) / t_max
     return highest * math.exp(-decay * (left**2 if shape == "gaussian" else left))
 
