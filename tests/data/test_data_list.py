@@ -139,6 +139,9 @@ def test_crop_list_keeps_sections_apart(tmp_path):
         (tmp_path / "splits.json").write_text(json.dumps(broken))
         with pytest.raises(error, match=message):
             write_crop_list(tmp_path, tmp_path / "crops.json")
+    (tmp_path / "splits.json").write_text("{")
+    with pytest.raises(ValueError, match=r"splits\.json is not JSON"):
+        write_crop_list(tmp_path, tmp_path / "crops.json")
     (tmp_path / "splits.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"no splits\.json"):
         write_crop_list(tmp_path, tmp_path / "crops.json")

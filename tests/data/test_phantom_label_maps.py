@@ -97,6 +97,10 @@ def test_read_label_maps(label_map, tmp_path):
     (tmp_path / "maps.json").write_text(json.dumps({"absent.nii.gz": names}))
     with pytest.raises(FileNotFoundError, match="absent"):
         read_label_maps(tmp_path / "maps.json")
+    for content, said in (("[]", "must be an object like"), ("{", "is not JSON")):
+        (tmp_path / "maps.json").write_text(content)
+        with pytest.raises(ValueError, match=said):
+            read_label_maps(tmp_path / "maps.json")
 
 
 def test_totalsegmentator_names_are_all_known(shared):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from seganypet.data.data_list import SECTIONS, Entry, write_data_list
+from seganypet.data.json_file import read_json
 
 
 def write_crop_list(folder: str | Path, path: str | Path, *, name: str = "tumour", quality: str = "high") -> Path:
@@ -27,7 +27,7 @@ def write_crop_list(folder: str | Path, path: str | Path, *, name: str = "tumour
     """
     folder = Path(folder)
     try:
-        splits = json.loads((folder / "splits.json").read_text())
+        splits = read_json(folder / "splits.json")
     except FileNotFoundError:
         raise FileNotFoundError(f"no splits.json in {folder}: which crops are for training cannot be told") from None
     images = {image.name.removesuffix("_suv.nii.gz").rsplit("_", 1)[-1]: image for image in folder.glob("*_suv.nii.gz")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
+from seganypet.data.json_file import read_json
 from seganypet.data.phantoms.head_neck_maps import HEAD_NECK_NAMES, head_neck_map
 from seganypet.data.phantoms.label_map_names import tissues_of
 
@@ -102,12 +102,15 @@ def read_label_maps(path: str | Path) -> list[LabelMap]:
     """
     path = Path(path)
     maps = []
-    for name, names in json.loads(path.read_text()).items():
+    listed = read_json(path, "file of label maps")
+    if not isinstance(listed, dict):
+        raise ValueError(f"{path} must be an object like {{'map.nii.gz': {{'1': 'spleen'}}}}")
+    for name, names in listed.items():
         labels = (path.parent / name).resolve()
         if not labels.is_file():
             raise FileNotFoundError(f"{path} names a label map that is not there: {labels}")
         if isinstance(names, str):
-            names = json.loads((path.parent / names).read_text())
+            names = read_json(path.parent / names, "file of label names")
         if not isinstance(names, dict) or not all(str(value).isdigit() for value in names):
             raise ValueError(f"{path}: the names of {name} must be an object like {{'1': 'spleen'}}")
         maps.append(LabelMap(str(labels), {int(value): str(tissue) for value, tissue in names.items()}))

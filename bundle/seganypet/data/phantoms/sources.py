@@ -5,10 +5,10 @@ Each source keeps parts out of training. What decides is the file's name, so tha
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from seganypet.data.json_file import read_json
 from seganypet.data.phantoms.label_map_files import LabelMap
 from seganypet.data.phantoms.label_map_names import tissues_of
 from seganypet.data.phantoms.lesion_maps import LesionMap
@@ -117,16 +117,21 @@ def _patient(path: Path) -> str:
 
 def read_color_table(path: str | Path) -> dict[int, str]:
     """Names by value, of a 3D Slicer colour table: lines of value, name, red, green, blue, alpha."""
-    rows = [line.split() for line in Path(path).read_text().splitlines() if line.strip() and not line.startswith("#")]
+    rows = [
+        line.split()
+        for line in Path(path).read_text(encoding="utf-8").splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
     return {int(row[0]): row[1] for row in rows}
 
 
 def _total_names(path: Path) -> dict[int, str]:
     if path.parent.name == "totalsegmentator":
-        return {int(value): name for name, value in json.loads((path.parent / "label_ids.json").read_text()).items()}
+        ids = read_json(path.parent / "label_ids.json", "file of label names")
+        return {int(value): name for name, value in ids.items()}
     return _json_names(path.parent / "label_names.json")
 
 
 def _json_names(path: Path) -> dict[int, str]:
-    names: dict[str, Any] = json.loads(path.read_text())
+    names: dict[str, Any] = read_json(path, "file of label names")
     return {int(value): str(name) for value, name in names.items()}

@@ -84,7 +84,7 @@ def patient_of(name: str, known: Mapping[str, Any]) -> str:
 
 def _read_index(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text()).get("objects", {})
+        return json.loads(path.read_text(encoding="utf-8")).get("objects", {})
     except FileNotFoundError:
         return {}
     except (json.JSONDecodeError, AttributeError) as error:
