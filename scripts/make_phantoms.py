@@ -20,6 +20,7 @@ from command import run
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
 from seganypet.data import read_data_list, write_cohort
+from seganypet.data.data_list import SECTIONS
 from seganypet.data.phantoms import find_brain_pattern, find_label_maps, find_lesion_maps, read_label_maps
 
 
@@ -71,6 +72,8 @@ def make_phantoms(
     """
     if truth_habits and sources is not None and section != "training":
         raise ValueError(f"truth_habits is for training; the {section} section's truth is the painted object")
+    if crop_section not in SECTIONS:
+        raise ValueError(f"--crop_section must be one of {', '.join(SECTIONS)}, got {crop_section!r}")
     maps = [] if label_maps is None else read_label_maps(label_maps)
     if sources is not None:
         maps += find_label_maps(sources, section)

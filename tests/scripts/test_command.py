@@ -84,6 +84,12 @@ def echoed(name: str) -> str:
         ("segment.py --weigths x", 2, "segment: there is no --weigths; did you mean --weights?"),
         ("evaluate.py --data_list x --clicks abc", 1, "evaluate: --clicks takes a whole number, got 'abc'"),
         ("convert_checkpoint.py a b --spacing_mm abc", 1, "convert_checkpoint: --spacing_mm takes a number, got 'abc'"),
+        (
+            "make_phantoms.py --folder {0} --crop_section all",
+            1,
+            "make_phantoms: --crop_section must be one of training",
+        ),
+        ("make_phantoms.py --folder {0} --lesion_count -1", 1, "make_phantoms: lesion_count must be 0 or more, got -1"),
         ("make_phantoms.py --folder {0} --region_mm -5", 1, "make_phantoms: region_mm must be 60 or more, got -5"),
         ("list_crops.py --folder {0} --path {0}/list.json", 1, "list_crops: no splits.json in {0}"),
         ("prepare.py monai_label --folder {0} --label_names a.json", 1, "prepare: no file of label names at a.json"),

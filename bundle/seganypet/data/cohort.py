@@ -80,7 +80,7 @@ def write_cohort(
         The data list's path.
 
     Raises:
-        ValueError: sections larger than the cohort, a share outside 0 to 1, names of a label map without a tissue.
+        ValueError: sections larger than the cohort, lesions below 0, a share outside 0 to 1, names without a tissue.
     """
     for name, share in (
         ("label_map_share", label_map_share),
@@ -91,6 +91,8 @@ def write_cohort(
             raise ValueError(f"{name} must lie in 0 to 1, got {share!r}")
     if count < 1 or validation < 0 or test < 0 or validation + test > count:
         raise ValueError(f"count {count} must hold validation {validation} and test {test}, none negative")
+    if lesion_count is not None and lesion_count < 0:
+        raise ValueError(f"lesion_count must be 0 or more, got {lesion_count}")
     Options(
         region_mm=region_mm, faint_share=faint_share
     )  # says itself what is wrong with it, before any process starts
