@@ -89,6 +89,34 @@ def test_one_window_of_each_study_takes_turns_on_the_rungs(study):
     assert np.sum(rungs, 0).tolist() == [1] * 9
 
 
+def test_close_ups_take_their_share_and_the_rungs_share_the_rest(study):
+    options = {"rungs": [FINE, COARSE], "windows_per_study": 8, "closeup_share": 0.25, "finer_share": 0.5}
+    windows = dataset(study, **options)
+    for epoch in range(3):
+        windows.set_epoch(epoch)
+        assert np.bincount(windows.rung_of).tolist() == [3, 3, 2]
+    assert np.bincount(dataset(study, **{**options, "rungs": [COARSE]}).rung_of).tolist() == [8]
+
+
+@pytest.mark.parametrize("flips_only", [False, True])
+def test_a_close_up_shows_a_border_in_the_window_around_it(study, flips_only):
+    options = {"rungs": [FINE, COARSE], "closeup_share": 1.0, "targets_per_window": 2, "flips_only": flips_only}
+    windows = dataset(study, **options, lesion_share=0.0)
+    for index in range(4):
+        item = windows[index]
+        assert item["image"].shape == (1, 16, 16, 16)
+        assert item["targets"].shape == (2, 16, 16, 16)
+        middle = item["around_at"]
+        assert ((middle >= 4) & (middle <= 27)).all()  # the close-up lies wholly in the window
+        steps = (torch.arange(16) - 7.5) / 2
+        i, j, k = ((steps + m).round().long() for m in middle)
+        around = item["around_targets"][0][i][:, j][:, :, k]
+        assert 0 < around.sum() < 16**3  # a border of the target
+        assert 2 * (around & item["targets"][0]).sum() / (around.sum() + item["targets"][0].sum()) > 0.9
+        uptake, there = item["image"][0], item["around"][0][i][:, j][:, :, k]
+        assert np.corrcoef(uptake.flatten(), there.flatten())[0, 1] > 0.9
+
+
 def test_a_straight_cut_is_the_study_where_the_spacings_agree():
     voxels = torch.arange(1.0, 9).reshape(2, 2, 2)
     labels = torch.ones(2, 2, 2, dtype=torch.int16)

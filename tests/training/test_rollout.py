@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from seganypet.networks.click_network import ClickNetwork
-from seganypet.networks.settings import NetworkSettings
-from seganypet.training.rollout import ClickRollout, handed_over, wipe_half
+from seganypet.networks.settings import NetworkSettings, Rung
+from seganypet.training.rollout import Around, ClickRollout, handed_over, wipe_half
 
 
 class Painter(ClickNetwork):
@@ -94,6 +94,41 @@ def test_training_returns_only_decodes_that_train():
     everything = ClickRollout(Painter(), clicks=5, random_count=False, gradient_share=1.0, mask_only_share=1.0).train()
     assert everything(*sample()).shape[2] == 6
     assert everything.network.asked[-1][0] is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_close_up_begins_with_the_answer_around_it_and_the_clicks_that_it_shows(seed):
+    net = Painter()
+    net.settings = NetworkSettings("compact", 3.0, "asinh_suv", "grid", finer=(Rung(1.5, 8),))
+    image, masks, seeds = sample(targets=1)
+    at = torch.full((2, 3), 8.5)  # on the target's corner: what the close-up shows goes from 6.75 to 10.25
+    close = torch.zeros(2, 1, 8, 8, 8, dtype=torch.bool)
+    close[..., :4, :4, :4] = True
+    ClickRollout(net, clicks=1, seed=seed).eval()(image[..., :8, :8, :8], close, seeds, None, Around(image, masks, at))
+    *before, (points, labels, prompt) = net.asked
+    (clicks, signs, _), whole = before[-1], torch.full_like(image, -1.0)
+    assert 1 <= len(before) <= 3
+    assert prompt.shape == (2, 1, 8, 8, 8)
+    for b in range(2):
+        for place, sign, here, label in zip(clicks[b], signs[b], points[b], labels[b], strict=False):
+            shown = ((place >= 6.75) & (place <= 10.25)).all()
+            assert label == (sign if shown else -1)
+            if shown:
+                assert here.tolist() == pytest.approx(((place - 8.5) * 2 + 3.5).tolist())
+            if sign == 1:
+                i, j, k = (slice(max(0, p - 2), p + 3) for p in place.long().tolist())
+                whole[b, 0, i, j, k] = 1.0
+        # the newest click is one that the answer around got wrong
+        here = tuple(points[b, -1].long().tolist())
+        assert (prompt[b, 0][here] > 0) != bool(close[b, 0][here])
+        assert labels[b, -1] == float(close[b, 0][here])
+    # every second cell of the close-up's middle lies a quarter of a voxel off a voxel of the window around
+    steps = (torch.arange(8) - 3.5) / 2 + 8.5
+    i = steps.round().long()
+    sure = (steps - i).abs() < 0.26
+    near = whole[..., i, :, :][..., i, :][..., i]
+    agree = (near > 0) == (prompt > 0)
+    assert agree[..., sure, :, :][..., sure, :][..., sure].float().mean() > 0.9
 
 
 @pytest.mark.parametrize("seed", range(4))

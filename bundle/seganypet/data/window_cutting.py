@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -83,7 +83,8 @@ class WindowCut:
         self.study, self.size, self.deformation, self.flipped = study, size, deformation, list(flipped)
         self.step = np.array([spacing_mm / mm for mm in study.spacing_mm])
         self.side, self._grid = size, None
-        first = np.asarray(at, dtype=float)
+        self.centre, self.at = np.asarray(centre, dtype=float), np.asarray(at, dtype=float)
+        first = self.at
         if deformation is not None:
             matrix = torch.from_numpy(deformation.matrix.T.copy()).float()
             reach = int(np.ceil(np.abs(deformation.matrix).sum(1).max() * (size / 2 + 1))) + 1
@@ -94,7 +95,30 @@ class WindowCut:
             )  # [S, S, S, 3] in the block
             self._grid = ((places + 0.5) / self.side * 2 - 1).flip(-1)[None]
             first = np.full(3, float(reach))
-        self.start = np.asarray(centre, dtype=float) - first * self.step  # study voxel of the block's first sample
+        self.start = self.centre - first * self.step  # study voxel of the block's first sample
+
+    def close_up(self, voxel: np.ndarray, spacing_mm: float, size: int, noise: Tensor | None) -> WindowCut:
+        """A window of another spacing that shows a part of this one, deformed alike.
+
+        Args:
+            voxel: [3] of this window, fractional, which comes to lie in the middle of the other.
+            spacing_mm, size: of the other.
+            noise: of its own deformation, as in `Deformation`; None where this one is cut straight.
+        """
+        flipped = np.isin(np.arange(3), self.flipped)
+        offset = np.where(flipped, self.size - 1 - voxel, voxel) - self.at
+        deformation = self.deformation
+        if deformation is not None and noise is not None:
+            offset, deformation = deformation.matrix @ offset, replace(deformation, noise=noise)
+        return WindowCut(
+            self.study,
+            self.centre + offset * self.step,
+            np.full(3, (size - 1) / 2),
+            spacing_mm=spacing_mm,
+            size=size,
+            deformation=deformation,
+            flipped=self.flipped,
+        )
 
     def uptake(self) -> Tensor:
         """[S, S, S] float32."""

@@ -15,7 +15,7 @@ from seganypet.clicks import draw_first_click
 from seganypet.data.preprocessing import normalise_window
 from seganypet.data.studies import WorkingStudy
 from seganypet.data.targets import Target
-from seganypet.data.window_cutting import WindowCut, draw_deformation
+from seganypet.data.window_cutting import NOISE_CELLS, WindowCut, draw_deformation
 from seganypet.networks.settings import NetworkSettings, Rung
 
 FEWEST_VOXELS = 4  # of a target inside a window for it to be trained there
@@ -31,6 +31,9 @@ class WindowDataset(Dataset):
     coarsest rung whose windows are centred on the first click (`vit_b`) a window is centred on the target's median
     voxel, but for up to a sixteenth of its side, and the rollout draws the click.
 
+    A close-up is a window of the finest rung on the border of a target that is too large for it, with the window of the
+    coarsest rung that it lies in: what a later click on such a target is answered in.
+
     Args:
         studies: from `LoadStudy`.
         settings: of the weights to train.
@@ -38,7 +41,8 @@ class WindowDataset(Dataset):
         targets_per_window: how many targets share one encoding; a target is repeated (and clicked elsewhere) where the
             window holds fewer.
         windows_per_study: windows of each study in an epoch.
-        finer_share: how many of an epoch's windows are of the finer rungs, shared evenly among those.
+        finer_share: how many of an epoch's windows are of the finer rungs, shared evenly among those, close-ups aside.
+        closeup_share: how many of an epoch's windows are close-ups; 0 without a ladder.
         lesion_share: how often the window is placed for a lesion, in a study that has lesions and organs, on the
             coarsest rung.
         finer_lesion_share: the same on the finer rungs.
@@ -60,6 +64,7 @@ class WindowDataset(Dataset):
         targets_per_window: int = 3,
         windows_per_study: int = 4,
         finer_share: float = 0.75,
+        closeup_share: float = 0.0,
         lesion_share: float = 0.5,
         finer_lesion_share: float = 0.8,
         augment: bool = True,
@@ -75,6 +80,7 @@ class WindowDataset(Dataset):
         self.targets_per_window = targets_per_window
         self.windows_per_study = windows_per_study
         self.finer_share = finer_share
+        self.closeup_share = closeup_share if len(self.rungs) > 1 else 0.0
         self.lesion_share = lesion_share
         self.finer_lesion_share = finer_lesion_share
         self.augment = augment
@@ -97,7 +103,7 @@ class WindowDataset(Dataset):
 
     @property
     def rung_of(self) -> np.ndarray:
-        """[len(self)] which rung each window is of in this epoch.
+        """[len(self)] which rung each window is of in this epoch; close-ups count as one more rung.
 
         Shares hold over all windows of an epoch, and a study's windows change rungs from epoch to epoch: one window of
         each study is of the finer rungs in two epochs of three where `finer_share` is 2/3.
@@ -108,6 +114,10 @@ class WindowDataset(Dataset):
         coarsest = len(self.rungs) - 1
         repeat, study = divmod(index, len(self.studies))
         turn = study * self.windows_per_study + repeat + (self.epoch if self.augment else 0)
+        closeups = int(turn * self.closeup_share + 1e-9)
+        if int((turn + 1) * self.closeup_share + 1e-9) > closeups:
+            return len(self.rungs)
+        turn -= closeups
         before = int(turn * self.finer_share + 1e-9)  # turns of a finer rung so far
         if not coarsest or int((turn + 1) * self.finer_share + 1e-9) == before:
             return coarsest
@@ -119,13 +129,18 @@ class WindowDataset(Dataset):
         Returns:
             image [1, S, S, S] float32, normalised; targets [T, S, S, S] bool; first_click [T, 3], where a target's
             first click is the window's centre, else −1; which [T, 2], of each target the study's number and its
-            own in that; high_quality, a bool; seed, an int64 that clicks on this window are drawn from; name.
+            own in that; high_quality, a bool; seed, an int64 that clicks on this window are drawn from; name. Of a
+            close-up also the window that it lies in: around [1, C, C, C], around_targets [T, C, C, C], and around_at
+            [3], the voxel there of the close-up's middle.
         """
         random = np.random.default_rng([self.seed, self.epoch if self.augment else 0, index])
         study = self.studies[index % len(self.studies)]
-        rung = self.rungs[self._rung_number(index)]
+        number = self._rung_number(index)
+        if number == len(self.rungs):
+            return self._close_up(index, study, random)
+        rung = self.rungs[number]
         finer = rung != self.rungs[-1]
-        anchor = self._choose_anchor(study, self.finer_lesion_share if finer else self.lesion_share, random)
+        anchor = self._choose_anchor(study.targets, self.finer_lesion_share if finer else self.lesion_share, random)
         cut, at = self._place_window(study, anchor, rung, finer, random)
         indices = self._choose_targets(study, anchor, cut.targets_near(), random)
         masks = cut.masks(indices)
@@ -145,10 +160,33 @@ class WindowDataset(Dataset):
             "name": study.name,
         }
 
+    def _close_up(self, index: int, study: WorkingStudy, random: np.random.Generator) -> dict[str, Tensor | str]:
+        fine, coarse, count = self.rungs[0], self.rungs[-1], self.targets_per_window
+        reach_mm = fine.window_size * fine.spacing_mm / 2
+        large = [target for target in study.targets if _longest_side_mm(study, target) > reach_mm]
+        anchor = self._choose_anchor(large or study.targets, self.lesion_share, random)
+        around, _ = self._place_window(study, anchor, coarse, False, random)
+        mask = around.masks([anchor.index])
+        middle = _on_border(mask[0], int(reach_mm / coarse.spacing_mm), random)
+        noise = torch.from_numpy(random.standard_normal((fine.window_size // NOISE_CELLS,) * 3, dtype=np.float32))
+        cut = around.close_up(middle, fine.spacing_mm, fine.window_size, noise)
+        return {
+            "image": normalise_window(cut.uptake(), self.settings)[None],
+            "targets": cut.masks([anchor.index]).expand(count, -1, -1, -1),
+            "first_click": torch.full((count, 3), NO_CLICK),
+            "which": torch.tensor([(index % len(self.studies), anchor.index)] * count),
+            "high_quality": torch.tensor(study.high_quality),
+            "seed": torch.tensor(int(random.integers(2**62))),
+            "name": study.name,
+            "around": normalise_window(around.uptake(), self.settings)[None],
+            "around_targets": mask.expand(count, -1, -1, -1),
+            "around_at": torch.from_numpy(middle).float(),
+        }
+
     @staticmethod
-    def _choose_anchor(study: WorkingStudy, lesion_share: float, random: np.random.Generator) -> Target:
-        lesions = [target for target in study.targets if target.lesion]
-        organs = [target for target in study.targets if not target.lesion]
+    def _choose_anchor(targets: Sequence[Target], lesion_share: float, random: np.random.Generator) -> Target:
+        lesions = [target for target in targets if target.lesion]
+        organs = [target for target in targets if not target.lesion]
         wants_lesion = random.random() < lesion_share
         pool = lesions if lesions and (wants_lesion or not organs) else organs
         return pool[random.integers(len(pool))]
@@ -195,6 +233,21 @@ class WindowDataset(Dataset):
             picks = random.choice(len(here), size=count, replace=False, p=weights / weights.sum())
             chosen += [here[pick].index for pick in picks]
         return [chosen[n % len(chosen)] for n in range(self.targets_per_window)]
+
+
+def _longest_side_mm(study: WorkingStudy, target: Target) -> float:
+    return max((side.stop - side.start) * mm for side, mm in zip(target.box, study.spacing_mm, strict=True))
+
+
+def _on_border(mask: Tensor, margin: int, random: np.random.Generator) -> np.ndarray:
+    """[3] a place near a target's border, `margin` voxels or more from the window's faces, a third of that off it."""
+    size, share = mask.shape[-1], mask[None, None].float()
+    border = mask & (-F.max_pool3d(-share, 3, stride=1, padding=1) < 1)[0, 0]
+    inner = torch.zeros_like(border)
+    inner[margin:-margin, margin:-margin, margin:-margin] = True
+    places = next(found for found in (border & inner, mask & inner, inner) if found.any()).nonzero()
+    place = places[random.integers(len(places))].numpy() + random.uniform(-1, 1, 3) * margin / 3
+    return place.clip(margin, size - 1 - margin)
 
 
 def first_click_in(study: WorkingStudy, target: Target, random: np.random.Generator) -> np.ndarray:

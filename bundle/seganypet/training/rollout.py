@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,21 @@ from seganypet.networks.precision import DTYPES, log_precision
 from seganypet.training.drawn_prompts import DRAWINGS, draw_prompt
 
 CLICK_DRAWINGS = ("reader", "error")
+FIRST_CLICKS = 3  # at most, on a target before its close-up
+
+
+class Around(NamedTuple):
+    """The windows of the coarsest rung that a batch of close-ups lies in.
+
+    Args:
+        image: [B, 1, C, C, C], normalised.
+        targets: [B, T, C, C, C] bool.
+        at: [B, 3] voxels, fractional, of the close-ups' middles.
+    """
+
+    image: Tensor
+    targets: Tensor
+    at: Tensor
 
 
 class ClickRollout(nn.Module):
@@ -20,7 +37,8 @@ class ClickRollout(nn.Module):
     Every target gets its own clicks on the shared encoding. After the drawn clicks one step without any click may
     follow, on the last logits with half a window wiped out: what a neighbouring window is asked at inference, which
     gets the part of the mask that the first window saw. On the coarsest rung of a ladder some rollouts begin with what
-    the finer rung handed over: an imperfect answer in a small cube around the first click.
+    the finer rung handed over: an imperfect answer in a small cube around the first click. A close-up's rollout begins
+    with the network's own answer, to clicks of its own, in the window that it lies in.
 
     Args:
         network: `encode` and `decode` as the networks package defines them.
@@ -77,7 +95,14 @@ class ClickRollout(nn.Module):
         self.seed = seed
         self.iteration = 0
 
-    def forward(self, image: Tensor, targets: Tensor, seeds: Tensor, first_click: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        image: Tensor,
+        targets: Tensor,
+        seeds: Tensor,
+        first_click: Tensor | None = None,
+        around: Around | None = None,
+    ) -> Tensor:
         """Logits after every click.
 
         Args:
@@ -85,6 +110,7 @@ class ClickRollout(nn.Module):
             targets: [B, T, S, S, S] bool, which the clicks are drawn from.
             seeds: [B] int64; clicks follow from them alone.
             first_click: [B, T, 3] window voxels of the first clicks, −1 where they are drawn; None draws them all.
+            around: of close-ups.
 
         Returns:
             [B, T, R, S, S, S] logits in the order of clicking: of the trained decodes in training mode, where R varies,
@@ -106,14 +132,19 @@ class ClickRollout(nn.Module):
         low_res = image.new_zeros((batch * count, 1, *(n // stride for n in size)))
         coarsest = size[-1] == self.network.window_size
         logits: list[Tensor] = []
+        if around is not None:
+            low_res, points, labels = self._answered_around(around, size[-1], seeds, plan)
         current = self._full_size(low_res, size)
-        drawn = self.training and self.drawn_share > 0 and float(torch.rand((), generator=plan)) < self.drawn_share
+        drawn_share = self.drawn_share if self.training and around is None else 0.0
+        drawn = drawn_share > 0 and float(torch.rand((), generator=plan)) < drawn_share
         for step in range(steps):
             if step == 0 and drawn:
                 kind = DRAWINGS[int(torch.randint(len(DRAWINGS), (), generator=plan))]
                 point, mask = draw_prompt(kind, target, plan)
                 label = labels.new_ones(point.shape[:2])
                 low_res = nn.functional.avg_pool3d(mask, stride) if stride > 1 else mask
+            elif step == 0 and around is not None:
+                point, label = draw_error_click(near_middle(current > 0, target), target, uniform[:, 0])
             elif step == 0:
                 point, label = self._first_click(target, repeated, uniform[:, 0]), labels.new_ones(batch * count)
                 if first_click is not None:
@@ -139,6 +170,37 @@ class ClickRollout(nn.Module):
             logits.append(self._full_size(low_res, size))
         self.clicks_made = points.reshape(batch, count, -1, 3), labels.reshape(batch, count, -1)
         return torch.cat(logits, 1).reshape(batch, count, len(logits), *size)
+
+    @torch.no_grad()
+    def _answered_around(
+        self, around: Around, size: int, seeds: Tensor, plan: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What is known of close-ups: logits [B·T, 1, S, S, S], and the clicks before, points and labels."""
+        batch, count, *whole = around.targets.shape
+        target = around.targets.reshape(batch * count, 1, *whole)
+        clicks = int(torch.randint(1, FIRST_CLICKS + 1, (), generator=plan))
+        uniform = draw_uniform(seeds ^ 1, count, clicks).to(target.device)
+        with self._autocast(around.image):
+            embedding = self.network.encode(around.image).repeat_interleave(count, 0)
+        logits = around.image.new_zeros((batch * count, 1, *whole))
+        image = around.image.repeat_interleave(count, 0)
+        points, labels = image.new_zeros((batch * count, 0, 3)), image.new_zeros((batch * count, 0))
+        for step in range(clicks):
+            if step:
+                point, label = draw_error_click(logits > 0, target, uniform[:, step])
+            else:
+                point, label = self._first_click(target, image, uniform[:, 0]), labels.new_ones(batch * count)
+            points, labels = torch.cat([points, point[:, None]], 1), torch.cat([labels, label[:, None]], 1)
+            logits = self._decode(embedding, points, labels, logits, gradient=False)
+        scale = self.network.rungs[0].spacing_mm / self.network.rungs[-1].spacing_mm
+        at = around.at.repeat_interleave(count, 0)[:, None]  # [B·T, 1, 3]
+        steps = (torch.arange(size, device=at.device) - (size - 1) / 2) * scale
+        places = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij"), -1) + at[:, None, None]
+        grid = ((places + 0.5) / whole[0] * 2 - 1).flip(-1)
+        low_res = nn.functional.grid_sample(logits, grid, align_corners=False, padding_mode="border")
+        points = (points - at) / scale + (size - 1) / 2
+        seen = ((points >= 0) & (points <= size - 1)).all(-1)
+        return low_res, points.clamp(0, size - 1), torch.where(seen, labels, -torch.ones_like(labels))
 
     def _first_click(self, target: Tensor, image: Tensor, uniform: Tensor) -> Tensor:
         if self.click_drawing == "reader":
@@ -181,6 +243,16 @@ def draw_uniform(seeds: Tensor, targets: int, steps: int) -> Tensor:
 def plan_seed(seed: int, iteration: int) -> int:
     """A number for a torch generator that follows from both."""
     return int(np.random.default_rng([seed, iteration]).integers(2**62))
+
+
+def near_middle(prediction: Tensor, target: Tensor) -> Tensor:
+    """A prediction [B, 1, S, S, S] that is wrong in the middle half of the window alone, where it is wrong there."""
+    quarter = target.shape[-1] // 4
+    middle = torch.zeros_like(target)
+    middle[..., quarter:-quarter, quarter:-quarter, quarter:-quarter] = True
+    wrong = (prediction != target) & middle
+    anywhere = ~wrong.flatten(1).any(1).view(-1, 1, 1, 1, 1)
+    return torch.where(middle | anywhere, prediction, target)
 
 
 HANDED_OVER_GAIN = 8.0  # about what a sure answer's logits are over its share of a voxel
