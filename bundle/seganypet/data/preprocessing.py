@@ -98,6 +98,11 @@ class WorkingGrid:
         x, y, z = ((p - (n - 1) / 2) * self.spacing_mm for p, n in zip(self.to_working(ijk), self.shape, strict=True))
         return (x, y, z)
 
+    def to_source(self, point_mm: tuple[float, float, float]) -> tuple[float, float, float]:
+        """The source voxel index of a point given by `from_centre_mm`, fractional."""
+        i, j, k = (np.linalg.inv(self.matrix) @ np.array([*self.at_mm(point_mm), 1.0]))[:3]
+        return (float(i), float(j), float(k))
+
     def at_mm(self, point_mm: tuple[float, float, float]) -> tuple[float, float, float]:
         """The working voxel index of a point given by `from_centre_mm`."""
         x, y, z = (p / self.spacing_mm + (n - 1) / 2 for p, n in zip(point_mm, self.shape, strict=True))

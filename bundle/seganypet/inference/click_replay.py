@@ -6,8 +6,8 @@ a grid, the target is followed from window to window. A first click that the fin
 middle of a large tumour, is the coarser one's where that is surer: it starts afresh then, since what is handed over to
 it would be wrong. A large first answer is the coarser one's, too, where that finds much more, as of a tumour that is
 hot in its middle. A target never goes down again, and every later click within its windows is answered on its rung: one
-inside a coarse answer but outside the fine window it began in, too. Networks without finer rungs have the coarsest
-alone.
+inside a coarse answer but outside the fine window it began in, too. Weights that were trained for it then look at what
+was clicked close up, on the finest rung again (`close_ups`). Networks without finer rungs have the coarsest alone.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from torch import Tensor
 
 from seganypet.data.preprocessing import WorkingImage
 from seganypet.inference.click_rules import obey_clicks
-from seganypet.inference.click_state import ClickState, Tally, Target, WorkingClick
+from seganypet.inference.click_state import ClickState, CloseUp, Tally, Target, WorkingClick
+from seganypet.inference.close_ups import known_in, paint_closely
 from seganypet.inference.drawn_prompt import Drawing, drawn_prompt
 from seganypet.inference.prompt_steps import drawn_voxels
 from seganypet.inference.rung_view import RungView
-from seganypet.inference.tiles import Blend, blend, cells_leaving, hand_over, next_window, paint
+from seganypet.inference.tiles import Blend, blend, cells_leaving, next_window, paint, resampled
 from seganypet.inference.window_encoder import WindowEncoder
 from seganypet.inference.windows import Origin, Point
 from seganypet.pet import PetVolume
@@ -89,11 +90,11 @@ class ClickReplay:
                     key=lambda tile: rung.off_centre_mm(tile, click),
                 )
                 roots = target.roots if root in target.roots else (*target.roots, root)
-                targets[owner] = self._answer(replace(target, roots=roots), click)
+                targets[owner] = self._answer_later(replace(target, roots=roots), click)
         else:
             for index, target in enumerate(targets):
                 if any(self.rungs[target.rung].contains(tile, click) for tile in target.tiles):
-                    targets[index] = self._answer(target, click)
+                    targets[index] = self._answer_later(target, click)
                 else:
                     targets[index] = replace(target, clicks=(*target.clicks, click))
         return ClickState((*state.clicks, click), tuple(targets))
@@ -106,6 +107,23 @@ class ClickReplay:
             if any(self.rungs[target.rung].contains(tile, click) for tile in target.tiles)
         ]
         return min(candidates)[1] if candidates else None
+
+    def _answer_later(self, before: Target, click: WorkingClick) -> Target:
+        """The target after a click that is not its first, looked at close up where its rung is not the finest."""
+        target = self._answer(before, click)
+        if target.shown is None or target.rung == 0 or not self.encoder.net.settings.close_ups:
+            return target
+        fine, rung = self.rungs[0], self.rungs[target.rung]
+        window = fine.place(click)
+        known = known_in(window, fine, target.shown, rung, before.close_ups)
+        logits = self.decode(fine, window, target.clicks, known)
+        if self.rules:
+            cells = [(fine.cell(window, one), one.positive) for one in target.clicks]
+            logits = obey_clicks(logits, cells, fine.cell_mm, known.on(known, fine.stride), part=True)
+        close_ups = (*before.close_ups, CloseUp(window, logits))
+        inside = [rung.grid.to_source(one.point_mm) for one in target.clicks if one.positive]
+        box, mask = paint_closely(target.shown, rung, fine, close_ups, inside)
+        return replace(target, close_ups=close_ups, box=box, mask=mask)
 
     def _answer(self, target: Target, click: WorkingClick) -> Target:
         """The target after a click that falls into one of its windows, on its own rung or a coarser one."""
@@ -142,7 +160,7 @@ class ClickReplay:
                         return above
                     if stays:
                         return here
-            handed = hand_over(whole, rung.grid, coarser.grid, roots[0], coarser.cells, coarser.stride)
+            handed = resampled(whole, rung.grid, coarser.grid, roots[0], coarser.cells, coarser.stride)
             target, rung = Target(coarser.number, roots, clicks), coarser
         return self._follow(target, rung, clicks, click, handed)
 

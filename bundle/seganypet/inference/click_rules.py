@@ -30,7 +30,12 @@ Cell = tuple[int, int, int]
 
 
 def obey_clicks(
-    logits: Tensor, clicks: Sequence[tuple[Cell, bool]], cell_mm: float, before: Tensor | None = None
+    logits: Tensor,
+    clicks: Sequence[tuple[Cell, bool]],
+    cell_mm: float,
+    before: Tensor | None = None,
+    *,
+    part: bool = False,
 ) -> Tensor:
     """Logits whose positive cells obey the rules above.
 
@@ -40,9 +45,10 @@ def obey_clicks(
         cell_mm: size of a cell.
         before: [X, Y, Z] of what this function returned before the last click, NaN where it had no answer; None where
             there was none.
+        part: whether this is a part of the target alone, in which rule 4 is not to be seen.
 
     Returns:
-        [X, Y, Z], a copy; all ≤ 0 where no positive click lies in it.
+        [X, Y, Z], a copy; of a whole target all ≤ 0 where no positive click lies in it.
     """
     field = logits.numpy().copy()
     inside = [(cell, positive) for cell, positive in clicks if _holds(field.shape, cell)]
@@ -60,7 +66,8 @@ def obey_clicks(
         field[cell] = max(field[cell], FORCED)
     if before is not None and len(inside) >= SETTLED_FROM and _holds(field.shape, clicks[-1][0]):
         _settle(field, before.numpy(), inside, AROUND_MM / cell_mm)
-    _drop_others(field, positives)
+    if not part:
+        _drop_others(field, positives)
     return torch.from_numpy(field)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from seganypet.inference.drawn_prompt import Drawing
 from seganypet.inference.tiles import Blend, Box, Tiles
@@ -24,6 +26,24 @@ class WorkingClick:
 
 
 @dataclass(frozen=True)
+class CloseUp:
+    """What the finest rung says around a later click.
+
+    Args:
+        window: working index of its first voxel on that rung.
+        logits: [L, L, L], made to obey the clicks.
+    """
+
+    window: Origin
+    logits: Tensor
+
+    @property
+    def field(self) -> Blend:
+        """The logits where they lie."""
+        return Blend(self.window, self.logits, torch.ones_like(self.logits, dtype=torch.bool))
+
+
+@dataclass(frozen=True)
 class Target:
     """What the clicks in one neighbourhood have selected.
 
@@ -36,6 +56,7 @@ class Target:
         box: where its mask lies in the volume.
         mask: bool [i, j, k] within `box`.
         cut_off: whether it goes on beyond the most windows a target may have.
+        close_ups: of later clicks on a rung that is not the finest, in the order they were made.
     """
 
     rung: int
@@ -46,10 +67,12 @@ class Target:
     box: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
     mask: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), dtype=bool))
     cut_off: bool = False
+    close_ups: tuple[CloseUp, ...] = ()
 
     @property
     def bytes_held(self) -> int:
-        fields = [*self.tiles.values(), *((self.shown.logits, self.shown.covered) if self.shown else ())]
+        fields = [*self.tiles.values(), *(one.logits for one in self.close_ups)]
+        fields += (self.shown.logits, self.shown.covered) if self.shown else ()
         return self.mask.nbytes + sum(one.numel() * one.element_size() for one in fields)
 
 

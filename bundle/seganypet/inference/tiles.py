@@ -122,19 +122,19 @@ def next_window(tiles: Tiles, field: Blend, mask: Tensor, shape: Sequence[int], 
     return max(leaving, key=lambda origin: (leaving[origin], origin)) if leaving else None
 
 
-def hand_over(field: Blend, finer: WorkingGrid, coarser: WorkingGrid, window: Origin, cells: int, stride: int) -> Blend:
-    """A finer rung's logits at the cells of a coarser rung's window, 0 where the finer one saw nothing.
+def resampled(field: Blend, own: WorkingGrid, other: WorkingGrid, window: Origin, cells: int, stride: int) -> Blend:
+    """One rung's logits at the cells of another rung's window, 0 where the one saw nothing.
 
     Args:
-        field: the finer rung's, with cells of `stride` voxels of its grid.
-        window: first voxel of the coarser window.
-        cells: logit cells of the coarser window along each axis.
+        field: the one rung's, with cells of `stride` voxels of its own grid.
+        window: first voxel of the other's window.
+        cells: logit cells of that window along each axis.
     """
     start, step = [], []
-    for first, begin, fine, coarse in zip(window, field.origin, finer.shape, coarser.shape, strict=True):
-        scale = coarser.spacing_mm / finer.spacing_mm
+    for first, begin, own_length, other_length in zip(window, field.origin, own.shape, other.shape, strict=True):
+        scale = other.spacing_mm / own.spacing_mm
         middle = first + (stride - 1) / 2  # of the window's first cell
-        voxel = (middle - (coarse - 1) / 2) * scale + (fine - 1) / 2
+        voxel = (middle - (other_length - 1) / 2) * scale + (own_length - 1) / 2
         start.append((voxel - begin - (stride - 1) / 2) / stride)
         step.append(scale)
     logits = sample_block(field.logits, start, step, cells)

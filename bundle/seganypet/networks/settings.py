@@ -57,6 +57,7 @@ class NetworkSettings:
             would give less.
         drawn_masks: whether the weights were trained on boxes and contours as mask prompts, see `drawn_masks`; else a
             drawing reaches the network as a click.
+        close_ups: whether the weights were trained to look at later clicks on large targets close up, and do.
         widths: channels of `compact` at strides 2, 4, 8 and 16: its size. Other architectures have their own.
 
     Raises:
@@ -71,6 +72,7 @@ class NetworkSettings:
     finer: tuple[Rung, ...] = ()
     first_answer_offset: float = 0.0
     drawn_masks: bool = False
+    close_ups: bool = False
     widths: tuple[int, ...] = (16, 32, 96, 192)
 
     def __post_init__(self) -> None:

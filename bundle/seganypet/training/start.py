@@ -30,6 +30,7 @@ def start_network(
     points: str | None = None,
     ladder: bool = True,
     drawn_masks: bool = False,
+    close_ups: bool = False,
 ) -> ClickNetwork:
     """A network to train: new, or with the weights and settings of a file.
 
@@ -42,6 +43,7 @@ def start_network(
         points: "accumulated" or "newest" clicks for the decoder; None keeps the architecture's or the file's way.
         ladder: False trains without finer rungs.
         drawn_masks: whether it will be trained on drawings as mask prompts, so that it is asked with them.
+        close_ups: whether it will be trained on close-ups, so that it is asked for them.
 
     Raises:
         ValueError: the file holds another architecture.
@@ -54,6 +56,8 @@ def start_network(
         network = with_rungs(network, finer)
     if drawn_masks:
         network.settings = replace(network.settings, drawn_masks=True)
+    if close_ups and finer:
+        network.settings = replace(network.settings, close_ups=True)
     if points is not None:
         network.settings = replace(network.settings, points=points)
     return network.to(device)
