@@ -73,11 +73,14 @@ def test_a_small_target_is_not_looked_at_again():
 
 
 class Bridgeless(Sloppy):
-    """Parts what is thinner than three voxels of its fine rung, beside a negative click."""
+    """Parts what is thinner than five voxels of its fine rung, beside a negative click."""
 
     def decode(self, embedding, points=None, point_labels=None, mask_logits=None):
-        logits = super().decode(embedding, points, point_labels, mask_logits)
-        if embedding.shape[-1] == 16 and point_labels is not None and bool((point_labels == 0).any()):
+        if points is None:  # a window that the target is followed into
+            return super().decode(embedding, None, None, mask_logits)
+        positive = point_labels[0] == 1  # it knows no other way to say no
+        logits = super().decode(embedding, points[:, positive], point_labels[:, positive], mask_logits)
+        if embedding.shape[-1] == 16 and not positive.all():
             logits = -F.max_pool3d(-logits, 5, stride=1, padding=2)
             logits = torch.where(F.max_pool3d(logits, 5, stride=1, padding=2) > 0, 1.0, -1.0)
         return logits
@@ -132,3 +135,17 @@ def test_a_volume_stored_flipped_gives_the_flipped_mask(flips):
     found = ClickSegmenter(Sloppy()).segment(type(volume)(np.flip(volume.voxels, flips), affine), turned)
     assert mask.any()
     assert np.array_equal(np.flip(found, flips), mask)
+
+
+def test_a_target_stays_where_a_click_lies_beside_it_by_less_than_a_cell():
+    volume = organ()
+    mask = ClickSegmenter(Sloppy()).segment(volume, [Click((9, 14.4, 9)), ON_BORDER])
+    assert mask[9, 9, 30]
+    assert mask[9, 9, 9]
+
+
+def test_without_rules_nothing_is_left_out():
+    bridge = ((9, 10), (9, 10), (14, 34))
+    volume = box_volume((40, 40, 60), ((4, 14), (4, 14), (4, 14)), bridge, ((4, 14), (4, 14), (34, 44)), suv=3.0)
+    clicks = [Click((8, 8, 8)), Click((9, 9, 24), positive=False)]
+    assert ClickSegmenter(Bridgeless(), rules=False).segment(volume, clicks)[8, 8, 40]

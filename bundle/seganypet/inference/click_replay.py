@@ -121,7 +121,7 @@ class ClickReplay:
             cells = [(fine.cell(window, one), one.positive) for one in target.clicks]
             logits = obey_clicks(logits, cells, fine.cell_mm, known.on(known, fine.stride), part=True)
         close_ups = (*before.close_ups, CloseUp(window, logits))
-        inside = [rung.grid.to_source(one.point_mm) for one in target.clicks if one.positive]
+        inside = [one for one in target.clicks if one.positive] if self.rules else None
         box, mask = paint_closely(target.shown, rung, fine, close_ups, inside)
         return replace(target, close_ups=close_ups, box=box, mask=mask)
 

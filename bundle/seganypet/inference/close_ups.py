@@ -8,6 +8,7 @@ FocalClick, CVPR 2022, refines around the click.)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from seganypet.inference.click_rules import NEIGHBOURS
-from seganypet.inference.click_state import CloseUp
+from seganypet.inference.click_state import CloseUp, WorkingClick
 from seganypet.inference.rung_view import RungView
 from seganypet.inference.tiles import Blend, Box, resampled
 from seganypet.inference.windows import Origin
@@ -42,19 +43,21 @@ def known_in(window: Origin, fine: RungView, shown: Blend, rung: RungView, close
 
 
 def paint_closely(
-    shown: Blend, rung: RungView, fine: RungView, close_ups: Sequence[CloseUp], inside: Iterable[tuple[float, ...]]
+    shown: Blend, rung: RungView, fine: RungView, close_ups: Sequence[CloseUp], inside: Iterable[WorkingClick] | None
 ) -> tuple[Box, np.ndarray]:
-    """The target on the volume's own grid, of components alone that hold one of its positive clicks.
+    """The target on the volume's own grid.
 
     Args:
-        shown, rung, fine, close_ups: as in `known_in`, of two close-ups or fewer in a place the newer counts.
-        inside: voxel indices of the positive clicks.
+        shown, rung, fine, close_ups: as in `known_in`.
+        inside: the positive clicks: components without one within a cell of `rung` are left out; None keeps all.
 
     Returns:
         An index box in the volume that holds the target, as slices (i, j, k), and bool [i, j, k] in it.
     """
-    around = torch.where(shown.covered, shown.logits, -1.0)
-    box, logits = rung.grid.logits_to_source(around, shown.origin, rung.stride)
+    cells = _cells_over(shown, rung, fine, close_ups)
+    around = torch.where(shown.covered[cells], shown.logits[cells], -1.0)
+    x, y, z = (first + side.start * rung.stride for first, side in zip(shown.origin, cells, strict=True))
+    box, logits = rung.grid.logits_to_source(around, (x, y, z), rung.stride)
     fade, layers = _fade(fine.cells), [(box, logits, torch.ones(()))]
     for one in close_ups:
         box, logits = fine.grid.logits_to_source(one.logits, one.window, fine.stride)
@@ -66,15 +69,34 @@ def paint_closely(
         here = tuple(slice(side.start - start, side.stop - start) for side, start in zip(box, first, strict=True))
         field[here] = torch.lerp(field[here], logits, weight)
     mask = (field > 0).numpy()
+    i, j, k = (slice(start, stop) for start, stop in zip(first, last, strict=True))
+    return (i, j, k), mask if inside is None else _held(mask, first, rung, inside)
+
+
+def _cells_over(shown: Blend, rung: RungView, fine: RungView, close_ups: Sequence[CloseUp]) -> Box:
+    """The box of a lattice's cells that holds the target, the close-ups and one cell more on each side."""
+    mask, scale, box = shown.logits > 0, fine.grid.spacing_mm / rung.grid.spacing_mm, []
+    for axis, length in enumerate(mask.shape):
+        ends = torch.nonzero(mask.movedim(axis, 0).flatten(1).any(1)).flatten()[[0, -1]].tolist() if mask.any() else []
+        middles = (rung.grid.shape[axis] - 1) / 2 - shown.origin[axis], (fine.grid.shape[axis] - 1) / 2
+        for one in close_ups:
+            first = one.window[axis]
+            ends += [((n - middles[1]) * scale + middles[0]) / rung.stride for n in (first, first + fine.size)]
+        box.append(slice(max(0, math.floor(min(ends)) - 1), min(length, math.ceil(max(ends)) + 2)))
+    return (box[0], box[1], box[2])
+
+
+def _held(mask: np.ndarray, first: Sequence[int], rung: RungView, inside: Iterable[WorkingClick]) -> np.ndarray:
+    """The components of a mask, whose first voxel is the volume's `first`, that hold a click or lie a cell off one."""
     parts, count = ndimage.label(mask, NEIGHBOURS)
     held = np.zeros(count + 1, dtype=bool)
-    for voxel in inside:
-        place = tuple(round(v) - start for v, start in zip(voxel, first, strict=True))
-        if all(0 <= p < n for p, n in zip(place, mask.shape, strict=True)):
-            held[parts[place]] = True
+    reach = np.ceil(rung.cell_mm / np.linalg.norm(rung.grid.source_affine[:3, :3], axis=0)).astype(int)
+    for click in inside:
+        place = [round(v) - start for v, start in zip(rung.grid.to_source(click.point_mm), first, strict=True)]
+        near = tuple(slice(max(0, p - r), max(0, p + r + 1)) for p, r in zip(place, reach, strict=True))
+        held[parts[near]] = True
     held[0] = False
-    x, y, z = (slice(start, stop) for start, stop in zip(first, last, strict=True))
-    return (x, y, z), held[parts]
+    return held[parts]
 
 
 def _fade(cells: int) -> Tensor:
