@@ -23,6 +23,11 @@ class Sloppy(ComponentNet):
     def __init__(self, close_ups=True):
         super().__init__(stride=1, finer=(FINE,), window=32)
         self.settings = replace(self.settings, spacing_mm=2.0, close_ups=close_ups)
+        self.looked_close = 0
+
+    def decode_close_up(self, *prompts):
+        self.looked_close += 1
+        return self.decode(*prompts)
 
     def decode(self, embedding, points=None, point_labels=None, mask_logits=None):
         logits = super().decode(embedding, points, point_labels, mask_logits)
@@ -45,6 +50,7 @@ def test_a_later_click_is_looked_at_close_up_where_it_was_made():
     assert details.spacing_mm == (2.0,)
     assert details.targets == 1
     assert [image.shape[-1] for image in net.encoded[encoded:]] == [16]
+    assert net.looked_close == 1
     points, labels, prompt = net.decoded[-1]
     assert (points[0, -1] - 8).abs().max() <= 0.5
     assert labels.tolist() == [[1.0]]  # the first click lies outside

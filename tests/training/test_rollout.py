@@ -17,6 +17,11 @@ class Painter(ClickNetwork):
         self.weight = torch.nn.Parameter(torch.tensor(1.0))
         self.encodings = 0
         self.asked: list[tuple] = []
+        self.close_ups = 0
+
+    def decode_close_up(self, *prompts):
+        self.close_ups += 1
+        return self.decode(*prompts)
 
     def encode(self, image):
         self.encodings += 1
@@ -108,6 +113,7 @@ def test_a_close_up_begins_with_the_answer_around_it_and_the_clicks_that_it_show
     *before, (points, labels, prompt) = net.asked
     (clicks, signs, _), whole = before[-1], torch.full_like(image, -1.0)
     assert 1 <= len(before) <= 3
+    assert net.close_ups == 1  # the one after those in the window around
     assert prompt.shape == (2, 1, 8, 8, 8)
     for b in range(2):
         for place, sign, here, label in zip(clicks[b], signs[b], points[b], labels[b], strict=False):

@@ -116,7 +116,7 @@ class ClickReplay:
         fine, rung = self.rungs[0], self.rungs[target.rung]
         window = fine.place(click)
         known = known_in(window, fine, target.shown, rung, before.close_ups)
-        logits = self.decode(fine, window, target.clicks, known)
+        logits = self.decode(fine, window, target.clicks, known, close_up=True)
         if self.rules:
             cells = [(fine.cell(window, one), one.positive) for one in target.clicks]
             logits = obey_clicks(logits, cells, fine.cell_mm, known.on(known, fine.stride), part=True)
@@ -248,7 +248,15 @@ class ClickReplay:
         now = self._prompt(rung, after, window) > 0
         return int((was ^ now).sum()) > STALE_SHARE * int((was | now).sum())
 
-    def decode(self, rung: RungView, window: Origin, clicks: Sequence[WorkingClick], previous: Blend | None) -> Tensor:
+    def decode(
+        self,
+        rung: RungView,
+        window: Origin,
+        clicks: Sequence[WorkingClick],
+        previous: Blend | None,
+        *,
+        close_up: bool = False,
+    ) -> Tensor:
         """[L, L, L] logits of a window, given the clicks that lie in it and what is known of the target."""
         start = time.perf_counter()
         prepared = self.tally.prepare_s
@@ -262,7 +270,7 @@ class ClickReplay:
             points = torch.tensor([[rung.local(window, click) for click in inside]])
             labels = torch.tensor([[float(click.positive) for click in inside]])
         prompt = self._prompt(rung, previous, window)[None, None]
-        logits = self.encoder.decode(embedding, points, labels, prompt)[0, 0]
+        logits = self.encoder.decode(embedding, points, labels, prompt, close_up=close_up)[0, 0]
         self.tally.encode_s += decoding - start - (self.tally.prepare_s - prepared)
         self.tally.decode_s += time.perf_counter() - decoding
         self.tally.windows_encoded += encoded

@@ -116,11 +116,20 @@ class WindowEncoder:
         with self.gate.turn(BACKGROUND):
             return self.embeddings.make_unless_known(self._key(volume, rung, origin), encode)
 
-    def decode(self, embedding: Tensor, points: Tensor | None, labels: Tensor | None, mask_logits: Tensor) -> Tensor:
+    def decode(
+        self,
+        embedding: Tensor,
+        points: Tensor | None,
+        labels: Tensor | None,
+        mask_logits: Tensor,
+        *,
+        close_up: bool = False,
+    ) -> Tensor:
         """Logits [1, 1, L, L, L] in main memory, float32, for one window's prompts (see the network's `decode`)."""
+        decode = self.net.decode_close_up if close_up else self.net.decode
         prompts = (None if tensor is None else tensor.to(self.device) for tensor in (points, labels, mask_logits))
         with self.gate.turn(), torch.inference_mode(), self._precision():
-            return self.net.decode(embedding, *prompts).float().cpu()
+            return decode(embedding, *prompts).float().cpu()
 
     def _key(self, volume: PetVolume, rung: int, origin: Origin) -> Hashable:
         return (volume.content_hash, rung, origin, self._model_key)

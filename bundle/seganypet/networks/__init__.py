@@ -4,7 +4,7 @@ from .click_network import ClickNetwork
 from .registry import build_network
 from .settings import DEFAULT_SETTINGS, NetworkSettings, Rung
 from .vit_b import SegAnyPETNetwork
-from .weights import load_network, load_weights, save_network, with_rungs
+from .weights import load_network, load_weights, save_network, with_close_ups, with_rungs
 
 __all__ = [
     "DEFAULT_SETTINGS",
@@ -16,5 +16,6 @@ __all__ = [
     "load_network",
     "load_weights",
     "save_network",
+    "with_close_ups",
     "with_rungs",
 ]

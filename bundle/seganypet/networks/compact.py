@@ -245,6 +245,7 @@ class CompactNetwork(ClickNetwork):
         rungs = len(self.rungs)
         self.encoder = CompactEncoder(settings.widths, self.window_size, rungs)
         self.decoder = CompactDecoder(settings.widths, rungs)
+        self.close_up_decoder = CompactDecoder(settings.widths, rungs) if settings.close_ups else None
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def encode(self, image: Tensor) -> Tensor:
@@ -287,6 +288,27 @@ class CompactNetwork(ClickNetwork):
         Returns:
             [B, 1, S, S, S] logits.
         """
+        return self._decode(self.decoder, embedding, points, point_labels, mask_logits)
+
+    def decode_close_up(
+        self,
+        embedding: Tensor,
+        points: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        mask_logits: Tensor | None = None,
+    ) -> Tensor:
+        """As `decode`, by a decoder of its own where the settings have close-ups."""
+        decoder = self.decoder if self.close_up_decoder is None else self.close_up_decoder
+        return self._decode(decoder, embedding, points, point_labels, mask_logits)
+
+    def _decode(
+        self,
+        decoder: CompactDecoder,
+        embedding: Tensor,
+        points: Tensor | None,
+        point_labels: Tensor | None,
+        mask_logits: Tensor | None,
+    ) -> Tensor:
         batch, rung = embedding.shape[0], self.rung_of(4 * embedding.shape[-1])
         w2, w4, w8, _ = self.settings.widths
         at2, at4, at8, image = embedding.split([8 * w2, w4, w8 // 8, 64], 1)
@@ -299,7 +321,7 @@ class CompactNetwork(ClickNetwork):
         prompts = self.draw_prompts(image, points, point_labels, mask_logits)
         features = (pixelshuffle(at2, 3, 2), at4, pixelunshuffle(at8, 3, 2))
         channels_last = [x.contiguous(memory_format=torch.channels_last_3d) for x in (*features, prompts)]
-        return self.decoder(tuple(channels_last[:3]), channels_last[3], points, point_labels, rung).float()
+        return decoder(tuple(channels_last[:3]), channels_last[3], points, point_labels, rung).float()
 
     def draw_prompts(self, image: Tensor, points: Tensor, point_labels: Tensor, mask_logits: Tensor) -> Tensor:
         """[B, 16, S/2, S/2, S/2]: previous logits (8), clicks narrow and wide by sign (4), uptake similarity (4)."""

@@ -57,7 +57,8 @@ class NetworkSettings:
             would give less.
         drawn_masks: whether the weights were trained on boxes and contours as mask prompts, see `drawn_masks`; else a
             drawing reaches the network as a click.
-        close_ups: whether the weights were trained to look at later clicks on large targets close up, and do.
+        close_ups: whether the weights were trained to look at later clicks on large targets close up, and do; `compact`
+            has a decoder for that alone, so that nothing else changes by it.
         widths: channels of `compact` at strides 2, 4, 8 and 16: its size. Other architectures have their own.
 
     Raises:

@@ -104,6 +104,18 @@ def with_rungs(net: ClickNetwork, finer: Sequence[Rung]) -> ClickNetwork:
     return wider
 
 
+def with_close_ups(net: ClickNetwork) -> ClickNetwork:
+    """A network of the same weights that looks close up, to train on: what decodes close-ups starts as what decodes.
+
+    Args:
+        net: a network of `build_network`.
+    """
+    own = build_network(net.settings.architecture, replace(net.settings, close_ups=True))
+    old = net.state_dict()
+    own.load_state_dict({name: old[name.replace("close_up_decoder.", "decoder.")] for name in own.state_dict()})
+    return own
+
+
 def save_network(net: nn.Module, path: str | os.PathLike[str], *, half: bool = True) -> None:
     """Writes weights and settings as our model.pt, whole or not at all.
 

@@ -160,7 +160,8 @@ class ClickRollout(nn.Module):
             labels = torch.cat([labels, label.reshape(batch * count, -1)], 1)
             newest = slice(-1, None) if self.network.settings.points == "newest" else slice(None)
             keeps = step in (0, steps - 1) or bool(torch.rand((), generator=plan) < self.gradient_share)
-            low_res = self._decode(embedding, points[:, newest], labels[:, newest], low_res.detach(), gradient=keeps)
+            known = points[:, newest], labels[:, newest], low_res.detach()
+            low_res = self._decode(embedding, *known, gradient=keeps, close_up=around is not None)
             current = self._full_size(low_res, size)
             if keeps or not self.training:
                 logits.append(current)
@@ -216,10 +217,18 @@ class ClickRollout(nn.Module):
         return round(finer.window_size * finer.spacing_mm / settings.spacing_mm / self.network.logit_stride)
 
     def _decode(
-        self, embedding: Tensor, points: Tensor | None, labels: Tensor | None, low_res: Tensor, *, gradient: bool
+        self,
+        embedding: Tensor,
+        points: Tensor | None,
+        labels: Tensor | None,
+        low_res: Tensor,
+        *,
+        gradient: bool,
+        close_up: bool = False,
     ) -> Tensor:
+        decode = self.network.decode_close_up if close_up else self.network.decode
         with torch.set_grad_enabled(torch.is_grad_enabled() and gradient), self._autocast(embedding):
-            return self.network.decode(embedding, points, labels, low_res).float()
+            return decode(embedding, points, labels, low_res).float()
 
     def _autocast(self, on: Tensor) -> torch.autocast:
         reduced = DTYPES[self.precision if self.precision != "float32" else "bfloat16"]

@@ -15,7 +15,7 @@ from filelock import FileLock
 from seganypet.data import read_data_list, write_cohort
 from seganypet.data.cohort_case import RECORD, Case
 from seganypet.data.data_list import SECTIONS
-from seganypet.networks import DEFAULT_SETTINGS, build_network, load_network, with_rungs
+from seganypet.networks import DEFAULT_SETTINGS, build_network, load_network, with_close_ups, with_rungs
 from seganypet.networks.click_network import ClickNetwork
 
 logger = logging.getLogger(__name__)
@@ -56,8 +56,8 @@ def start_network(
         network = with_rungs(network, finer)
     if drawn_masks:
         network.settings = replace(network.settings, drawn_masks=True)
-    if close_ups and finer:
-        network.settings = replace(network.settings, close_ups=True)
+    if close_ups and finer and not network.settings.close_ups:
+        network = with_close_ups(network)
     if points is not None:
         network.settings = replace(network.settings, points=points)
     return network.to(device)
