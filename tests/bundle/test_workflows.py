@@ -44,6 +44,23 @@ def test_train(training_options, tmp_path, strategy):
     assert ("ramp.t" in content["strategy"]) == (strategy != "finetune")
 
 
+@pytest.mark.slow
+def test_a_run_from_weights_trains_close_ups(training_options, weights, tmp_path):
+    """By default, into a decoder of their own; the network's own is left alone where there is nothing else."""
+    start = load_network(weights)
+    assert not start.settings.close_ups
+    run(
+        [f"{CONFIGS}/train.json"],
+        "train",
+        {**training_options, "weights": str(weights), "closeup_share": 1.0, "warmup_iterations": 0},
+    )
+    content = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    network, old = content["network"], start.state_dict()
+    assert load_network(tmp_path / "run" / "model.pt").settings.close_ups
+    assert all(torch.equal(network[name], old[name]) for name in old if name.startswith("decoder."))
+    assert not torch.equal(network["close_up_decoder.head.weight"], old["decoder.head.weight"])
+
+
 @pytest.mark.parametrize(
     ("recipe", "expected"),
     [
