@@ -54,15 +54,9 @@ class ClickNetwork(nn.Module, ABC):
     ) -> Tensor:
         """Embedding, points [B, N, 3] in window voxels with labels [B, N], previous logits → [B, 1, L, L, L]."""
 
-    def decode_close_up(
-        self,
-        embedding: Tensor,
-        points: Tensor | None = None,
-        point_labels: Tensor | None = None,
-        mask_logits: Tensor | None = None,
-    ) -> Tensor:
+    def decode_close_up(self, embedding: Tensor, *prompts: Tensor | None) -> Tensor:
         """As `decode`, of a window of the finest rung that looks at a part of a large target."""
-        return self.decode(embedding, points, point_labels, mask_logits)
+        return self.decode(embedding, *prompts)
 
     def forward(
         self,

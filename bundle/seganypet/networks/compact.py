@@ -290,24 +290,17 @@ class CompactNetwork(ClickNetwork):
         """
         return self._decode(self.decoder, embedding, points, point_labels, mask_logits)
 
-    def decode_close_up(
-        self,
-        embedding: Tensor,
-        points: Tensor | None = None,
-        point_labels: Tensor | None = None,
-        mask_logits: Tensor | None = None,
-    ) -> Tensor:
+    def decode_close_up(self, embedding: Tensor, *prompts: Tensor | None) -> Tensor:
         """As `decode`, by a decoder of its own where the settings have close-ups."""
-        decoder = self.decoder if self.close_up_decoder is None else self.close_up_decoder
-        return self._decode(decoder, embedding, points, point_labels, mask_logits)
+        return self._decode(self.close_up_decoder or self.decoder, embedding, *prompts)
 
     def _decode(
         self,
         decoder: CompactDecoder,
         embedding: Tensor,
-        points: Tensor | None,
-        point_labels: Tensor | None,
-        mask_logits: Tensor | None,
+        points: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        mask_logits: Tensor | None = None,
     ) -> Tensor:
         batch, rung = embedding.shape[0], self.rung_of(4 * embedding.shape[-1])
         w2, w4, w8, _ = self.settings.widths
