@@ -49,7 +49,7 @@ UNSEEN = ("aorta", "prostate", "lung_upper_lobe_left", "lung_lower_lobe_left", "
 # train.json has these for the other strategies alone: a mask or a drawing made of a low-quality label would echo it
 SAME_PROMPTS = {
     "rollout#handover_share": 0.0,
-    "closeup_share": 0.0,
+    "close_up_share": 0.0,
     "rollout#drawn_share": 0.0,
     "rollout#mask_only_share": 0.0,
     "rollout#random_count": False,

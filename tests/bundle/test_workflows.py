@@ -52,7 +52,7 @@ def test_a_run_from_weights_trains_close_ups(training_options, weights, tmp_path
     run(
         [f"{CONFIGS}/train.json"],
         "train",
-        {**training_options, "weights": str(weights), "closeup_share": 1.0, "warmup_iterations": 0},
+        {**training_options, "weights": str(weights), "close_up_share": 1.0, "warmup_iterations": 0},
     )
     content = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
     network, old = content["network"], start.state_dict()

@@ -90,7 +90,7 @@ def test_one_window_of_each_study_takes_turns_on_the_rungs(study):
 
 
 def test_close_ups_take_their_share_and_the_rungs_share_the_rest(study):
-    options = {"rungs": [FINE, COARSE], "windows_per_study": 8, "closeup_share": 0.25, "finer_share": 0.5}
+    options = {"rungs": [FINE, COARSE], "windows_per_study": 8, "close_up_share": 0.25, "finer_share": 0.5}
     windows = dataset(study, **options)
     for epoch in range(3):
         windows.set_epoch(epoch)
@@ -100,7 +100,7 @@ def test_close_ups_take_their_share_and_the_rungs_share_the_rest(study):
 
 @pytest.mark.parametrize("flips_only", [False, True])
 def test_a_close_up_shows_a_border_in_the_window_around_it(study, flips_only):
-    options = {"rungs": [FINE, COARSE], "closeup_share": 1.0, "targets_per_window": 2, "flips_only": flips_only}
+    options = {"rungs": [FINE, COARSE], "close_up_share": 1.0, "targets_per_window": 2, "flips_only": flips_only}
     windows = dataset(study, **options, lesion_share=0.0)
     for index in range(4):
         item = windows[index]

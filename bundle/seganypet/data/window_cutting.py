@@ -35,11 +35,16 @@ class Deformation:
 
 def draw_deformation(random: np.random.Generator, size: int, permuted_share: float = 0.0) -> Deformation:
     """Flips, rotation, scale, uptake and noise for a window of `size` voxels; its axes permuted in a share of cases."""
-    noise = torch.from_numpy(random.standard_normal((size // NOISE_CELLS,) * 3, dtype=np.float32))
+    noise = draw_noise(random, size)
     matrix = random_affine(random)
     if permuted_share and random.random() < permuted_share:
         matrix = matrix[:, random.permutation(3)]
     return Deformation(matrix, float(np.exp(random.normal(0, 0.2))), noise, float(random.uniform(0, 0.12)))
+
+
+def draw_noise(random: np.random.Generator, size: int) -> Tensor:
+    """[N, N, N] for a window of `size` voxels, see `Deformation`."""
+    return torch.from_numpy(random.standard_normal((size // NOISE_CELLS,) * 3, dtype=np.float32))
 
 
 def random_affine(random: np.random.Generator) -> np.ndarray:

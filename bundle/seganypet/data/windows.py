@@ -15,7 +15,7 @@ from seganypet.clicks import draw_first_click
 from seganypet.data.preprocessing import normalise_window
 from seganypet.data.studies import WorkingStudy
 from seganypet.data.targets import Target
-from seganypet.data.window_cutting import NOISE_CELLS, WindowCut, draw_deformation
+from seganypet.data.window_cutting import WindowCut, draw_deformation, draw_noise
 from seganypet.networks.settings import NetworkSettings, Rung
 
 FEWEST_VOXELS = 4  # of a target inside a window for it to be trained there
@@ -42,7 +42,7 @@ class WindowDataset(Dataset):
             window holds fewer.
         windows_per_study: windows of each study in an epoch.
         finer_share: how many of an epoch's windows are of the finer rungs, shared evenly among those, close-ups aside.
-        closeup_share: how many of an epoch's windows are close-ups; 0 without a ladder.
+        close_up_share: how many of an epoch's windows are close-ups; 0 without a ladder.
         lesion_share: how often the window is placed for a lesion, in a study that has lesions and organs, on the
             coarsest rung.
         finer_lesion_share: the same on the finer rungs.
@@ -64,7 +64,7 @@ class WindowDataset(Dataset):
         targets_per_window: int = 3,
         windows_per_study: int = 4,
         finer_share: float = 0.75,
-        closeup_share: float = 0.0,
+        close_up_share: float = 0.0,
         lesion_share: float = 0.5,
         finer_lesion_share: float = 0.8,
         augment: bool = True,
@@ -80,7 +80,7 @@ class WindowDataset(Dataset):
         self.targets_per_window = targets_per_window
         self.windows_per_study = windows_per_study
         self.finer_share = finer_share
-        self.closeup_share = closeup_share if len(self.rungs) > 1 else 0.0
+        self.close_up_share = close_up_share if len(self.rungs) > 1 else 0.0
         self.lesion_share = lesion_share
         self.finer_lesion_share = finer_lesion_share
         self.augment = augment
@@ -114,10 +114,10 @@ class WindowDataset(Dataset):
         coarsest = len(self.rungs) - 1
         repeat, study = divmod(index, len(self.studies))
         turn = study * self.windows_per_study + repeat + (self.epoch if self.augment else 0)
-        closeups = int(turn * self.closeup_share + 1e-9)
-        if int((turn + 1) * self.closeup_share + 1e-9) > closeups:
+        close_ups = int(turn * self.close_up_share + 1e-9)
+        if int((turn + 1) * self.close_up_share + 1e-9) > close_ups:
             return len(self.rungs)
-        turn -= closeups
+        turn -= close_ups
         before = int(turn * self.finer_share + 1e-9)  # turns of a finer rung so far
         if not coarsest or int((turn + 1) * self.finer_share + 1e-9) == before:
             return coarsest
@@ -150,14 +150,18 @@ class WindowDataset(Dataset):
         first = torch.full((self.targets_per_window, 3), NO_CLICK)
         if finer:
             first[[n for n, target in enumerate(indices) if target == anchor.index][:1]] = torch.from_numpy(at).float()
+        return {**self._item(index, cut, indices, random), "targets": masks, "first_click": first}
+
+    def _item(
+        self, index: int, cut: WindowCut, targets: Sequence[int], random: np.random.Generator
+    ) -> dict[str, Tensor | str]:
+        """What every window's item holds."""
         return {
             "image": normalise_window(cut.uptake(), self.settings)[None],
-            "targets": masks,
-            "first_click": first,
-            "which": torch.tensor([(index % len(self.studies), target) for target in indices]),
-            "high_quality": torch.tensor(study.high_quality),
+            "which": torch.tensor([(index % len(self.studies), target) for target in targets]),
+            "high_quality": torch.tensor(cut.study.high_quality),
             "seed": torch.tensor(int(random.integers(2**62))),
-            "name": study.name,
+            "name": cut.study.name,
         }
 
     def _close_up(self, index: int, study: WorkingStudy, random: np.random.Generator) -> dict[str, Tensor | str]:
@@ -168,16 +172,12 @@ class WindowDataset(Dataset):
         around, _ = self._place_window(study, anchor, coarse, False, random)
         mask = around.masks([anchor.index])
         middle = _on_border(mask[0], int(reach_mm / coarse.spacing_mm), random)
-        noise = torch.from_numpy(random.standard_normal((fine.window_size // NOISE_CELLS,) * 3, dtype=np.float32))
+        noise = draw_noise(random, fine.window_size)
         cut = around.close_up(middle, fine.spacing_mm, fine.window_size, noise)
         return {
-            "image": normalise_window(cut.uptake(), self.settings)[None],
+            **self._item(index, cut, [anchor.index] * count, random),
             "targets": cut.masks([anchor.index]).expand(count, -1, -1, -1),
             "first_click": torch.full((count, 3), NO_CLICK),
-            "which": torch.tensor([(index % len(self.studies), anchor.index)] * count),
-            "high_quality": torch.tensor(study.high_quality),
-            "seed": torch.tensor(int(random.integers(2**62))),
-            "name": study.name,
             "around": normalise_window(around.uptake(), self.settings)[None],
             "around_targets": mask.expand(count, -1, -1, -1),
             "around_at": torch.from_numpy(middle).float(),
